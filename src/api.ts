@@ -1,0 +1,156 @@
+import type { AgentFields, AgentRecord } from "../protocols/record/record.ts";
+
+/**
+ * What a running registry offers to those who operate it: the command line (through the admin socket), the programmatic
+ * `Registry`, tests and the simulator. All of it is plain data, so that it crosses a socket unchanged.
+ */
+export interface RegistryNode {
+  status(): Promise<Status>;
+  identity(): Identity;
+
+  /** Writes to our own catalogue, in order. Resolves once all that was accepted is durable and signed. */
+  mutate(mutations: readonly Mutation[]): Promise<MutationResult[]>;
+  /** The agent by DID, or by `humanReadableId` when exactly one home holds it: own catalogue first, then the replicas. */
+  getAgent(didOrName: string): Promise<AgentView | undefined>;
+  /** Record with its proof as one JSON document for `verifyProofDocument`. @throws NodeError `not_found`, `not_provable` */
+  proveAgent(didOrName: string): Promise<Record<string, unknown>>;
+  /** A page in a stable order: by registry (ours first), then by map key. @throws NodeError `invalid` for a foreign cursor */
+  listAgents(query: ListQuery): Promise<AgentPage>;
+
+  addPeer(address: string): Promise<void>;
+  /** Forgets a configured peer (its address or DID) and stops following it. @throws NodeError `not_found` */
+  removePeer(addressOrDid: string): Promise<void>;
+  listPeers(): Promise<PeerStatus[]>;
+  /** Syncs with the named registry, or with all that are followed, now. Resolves when each is up to date or has failed. */
+  syncNow(did?: string): Promise<SyncStatus[]>;
+  syncStatus(): Promise<SyncStatus[]>;
+
+  /** Drains: refuses new work, finishes commits under way, closes streams and stores. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+export interface Identity {
+  readonly name: string;
+  readonly did: string;
+  readonly peerId: string;
+  readonly spiffeId: string;
+  readonly trustDomain: string;
+  readonly epoch: number;
+}
+
+export interface Status {
+  readonly name: string;
+  readonly did: string;
+  readonly peerId: string;
+  readonly spiffeId: string;
+  /** The first can be dialled as it is (`/p2p/…`). */
+  readonly multiaddrs: readonly string[];
+  readonly listening: readonly string[];
+  readonly catalog: CatalogStatus;
+  readonly peers: readonly PeerStatus[];
+  readonly uptimeSeconds: number;
+  readonly evidence: number;
+}
+
+export interface CatalogStatus {
+  readonly agents: number;
+  /** Commits in the log of this epoch. */
+  readonly logSize: number;
+  /** Hex, 64 digits. */
+  readonly mapRoot: string;
+  /** ISO 8601 time of the newest commit; `null` before the first. */
+  readonly checkpointTime: string | null;
+  readonly epoch: number;
+  /** Why nothing is signed at the moment; `null` when all is well. */
+  readonly paused: string | null;
+}
+
+export interface PeerStatus {
+  readonly did: string;
+  readonly name: string;
+  /** `new` known but never met · `alive` · `suspect` silent for a while · `gone` silent for long */
+  readonly state: "new" | "alive" | "suspect" | "gone";
+  /** Agents replicated here (0 when not followed). */
+  readonly agents: number;
+  /** The newest map root that it signed and we have seen, hex; `null` when unknown. */
+  readonly mapRoot: string | null;
+  /** The map root up to which our replica is complete, hex; `null` before the first full sync. */
+  readonly syncedRoot: string | null;
+  readonly lastSync: string | null;
+  readonly rttMs: number | null;
+  readonly connected: boolean;
+  readonly followed: boolean;
+  readonly configured: boolean;
+  /** Records that are replicated but fail the check, so they are never shown. */
+  readonly refusedRecords: number;
+}
+
+export interface SyncStatus {
+  readonly did: string;
+  readonly name: string;
+  readonly state: "idle" | "syncing" | "waiting" | "failed";
+  readonly agents: number;
+  /** Changes of the session under way: received of announced; 0 of 0 when idle. */
+  readonly received: number;
+  readonly total: number;
+  readonly syncedRoot: string | null;
+  readonly targetRoot: string | null;
+  readonly lastSync: string | null;
+  readonly lastError: string | null;
+}
+
+/** What an owner or importer hands in: without a DID one is minted from `humanReadableId`. */
+export type AgentInput = Omit<AgentFields, "did"> & { readonly did?: string; readonly reputation_score?: number };
+
+export type Mutation =
+  | {
+      readonly op: "put";
+      readonly agent: AgentInput;
+      /** `create` refuses an existing agent, `update` a missing one; `upsert` (default) takes either. */
+      readonly mode?: "create" | "update" | "upsert";
+      /** Refused unless the stored revision is this one (optimistic concurrency). Required of self-certified agents: the signature covers it + 1. */
+      readonly ifRevision?: number;
+    }
+  | { readonly op: "delete"; readonly did: string; readonly ifRevision?: number };
+
+export type MutationResult =
+  | { readonly outcome: "created" | "updated" | "unchanged" | "deleted"; readonly did: string; readonly revision: number }
+  | { readonly outcome: "refused"; readonly did: string | null; readonly code: string; readonly reason: string };
+
+export interface AgentView {
+  readonly agent: AgentRecord;
+  readonly home: { readonly did: string; readonly name: string; readonly own: boolean };
+  /** Other homes that claim the same DID, each with the record it holds: the trail. */
+  readonly claims: readonly { readonly home: string; readonly agent: AgentRecord }[];
+}
+
+export interface ListQuery {
+  /** 1 to LIST_LIMIT_MAX. */
+  readonly limit: number;
+  readonly cursor?: string;
+  /** Only this registry's catalogue; all that we hold by default. */
+  readonly registry?: string;
+}
+
+export interface AgentPage {
+  readonly agents: readonly AgentRecord[];
+  /** Hand it back for the next page; `null` at the end. */
+  readonly cursor: string | null;
+}
+
+export const LIST_LIMIT_MAX = 1_000;
+/** Mutations in one call of `mutate`. */
+export const MUTATIONS_MAX = 2_000;
+
+export type NodeErrorCode = "not_found" | "not_provable" | "invalid" | "paused" | "overloaded" | "storage" | "stopped" | "unreachable";
+
+/** An answer that is not a bug: `code` decides the exit code and the status, `message` says what to do. */
+export class NodeError extends Error {
+  override readonly name = "NodeError";
+  readonly code: NodeErrorCode;
+
+  constructor(code: NodeErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
