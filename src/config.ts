@@ -1,0 +1,159 @@
+import { multiaddr } from "@multiformats/multiaddr";
+import { z } from "zod";
+import { publicKeyOfDid, publicKeyOfPeerId } from "../protocols/lib/did.ts";
+
+/** All that an operator decides about a registry. One schema for every way to say it: flags, environment, files, code. */
+export interface RegistryConfig {
+  /** Shown to the federation and last segment of the SPIFFE ID: 1 to NAME_LENGTH_MAX of `A-Z a-z 0-9 . - _`. */
+  readonly name: string;
+  /** Claimed alias (`did:web`), a host name in lower case; `null` for none. */
+  readonly domain: string | null;
+  /** Absolute path. Everything durable is in it: key, catalogue, replicas, admin socket. */
+  readonly dataDir: string;
+  /** Multiaddrs to listen on, `/ip4|ip6/…/tcp/<port>`; port 0 takes a free one. */
+  readonly listen: readonly string[];
+  /** Multiaddrs that others shall dial; empty means those on which we listen. */
+  readonly announce: readonly string[];
+  /** Multiaddrs of registries to meet first, each ending in `/p2p/<peer id>`. */
+  readonly peers: readonly string[];
+  readonly follow: FollowPolicy;
+  readonly logLevel: LogLevel;
+  /** Agents kept of one followed registry; what exceeds it is not taken. */
+  readonly agentsPerReplicaMax: number;
+  /** Registries followed at the same time. */
+  readonly replicasMax: number;
+  /** Registries remembered, whether followed or not. */
+  readonly registriesMax: number;
+  /** Open connections to other registries. */
+  readonly connectionsMax: number;
+  /** Requests that one peer may make of us in a minute; a whole sync session counts as one. */
+  readonly requestsPerPeerPerMinuteMax: number;
+}
+
+/** Every registry that is met, none, or exactly these (DIDs). */
+export type FollowPolicy = "all" | "none" | readonly string[];
+
+export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** The registry's Ed25519 key in the data directory (PKCS#8 PEM, 0600). */
+export const KEY_FILE_NAME = "registry.key";
+
+export const DEFAULT_PORT = 9470;
+
+export const CONFIG_DEFAULTS: RegistryConfig = {
+  // Not the machine's host name: it is published to strangers.
+  name: "registry",
+  domain: null,
+  // Beside the .env that configures it, so that one directory is one registry: two on a machine never meet in a shared
+  // home directory, and a trial leaves nothing behind. Relative to the working directory.
+  dataDir: ".registry",
+  listen: [`/ip4/0.0.0.0/tcp/${DEFAULT_PORT}`],
+  announce: [],
+  peers: [],
+  follow: "all",
+  logLevel: "info",
+  agentsPerReplicaMax: 2_000_000,
+  replicasMax: 512,
+  registriesMax: 4_096,
+  connectionsMax: 300,
+  requestsPerPeerPerMinuteMax: 600,
+};
+
+export const NAME_LENGTH_MAX = 64;
+export const ADDRESSES_MAX = 16;
+export const PEERS_MAX = 256;
+export const FOLLOW_MAX = 4_096;
+const AGENTS_PER_REPLICA_CEILING = 100_000_000;
+const REGISTRIES_CEILING = 1_000_000;
+const CONNECTIONS_CEILING = 10_000;
+const REQUESTS_CEILING = 1_000_000;
+
+const HOST_NAME = /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** What keeps `text` from being a TCP multiaddr with one of `hosts`, or `undefined`. */
+function addressProblem(text: string, hosts: readonly string[], peerId: "required" | "optional" | "none"): string | undefined {
+  let parts: readonly { name: string; value?: string | undefined }[];
+  try {
+    parts = multiaddr(text).getComponents();
+  } catch {
+    return `"${text}" is not a multiaddr`;
+  }
+  const [host, port, peer, ...rest] = parts;
+  if (host === undefined || !hosts.includes(host.name))
+    return `"${text}" must begin with ${hosts.map((h) => `/${h}`).join(" or ")}`;
+  if (port?.name !== "tcp") return `"${text}" must continue with /tcp/<port>`;
+  if (rest.length > 0) return `"${text}" has parts after its peer id`;
+  if (peer === undefined) return peerId === "required" ? `"${text}" lacks /p2p/<peer id> at its end` : undefined;
+  if (peer.name !== "p2p") return `"${text}" uses /${peer.name}, which is not served here`;
+  if (peerId === "none") return `"${text}" names a peer id, which a listening address does not carry`;
+  return isThrowing(() => publicKeyOfPeerId(peer.value ?? ""))
+    ? `"${text}" names a peer id that is not an Ed25519 key`
+    : undefined;
+}
+
+function isThrowing(run: () => unknown): boolean {
+  try {
+    run();
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+const BOUND_HOSTS = ["ip4", "ip6"] as const;
+const DIALLED_HOSTS = ["ip4", "ip6", "dns", "dns4", "dns6"] as const;
+
+function address(hosts: readonly string[], peerId: "required" | "optional" | "none"): z.ZodType<string> {
+  return z.string("not a text").superRefine((text, context) => {
+    const issue = /^https?:/i.test(text) ? HTTP_PEER : { message: addressProblem(text, hosts, peerId) };
+    if (issue.message !== undefined) context.addIssue({ code: "custom", ...issue } as { code: "custom"; message: string });
+  });
+}
+
+const HTTP_PEER = {
+  message: "an http address: not yet, joining by URL comes with the HTTP endpoint",
+  params: { fix: "use the other registry's multiaddr, as its `registry status` shows it" },
+};
+
+function bound(min: number, max: number): z.ZodType<number> {
+  const message = `not a whole number from ${min} to ${max}`;
+  return z.int(message).min(min, message).max(max, message);
+}
+
+function list(item: z.ZodType<string>, max: number): z.ZodType<readonly string[]> {
+  return z.array(item).max(max, `more than ${max} entries`);
+}
+
+const registryDid = z.string().refine((did) => !isThrowing(() => publicKeyOfDid(did)), {
+  error: (issue) => `"${String(issue.input)}" is not the DID of a registry`,
+});
+
+/** Checks a whole configuration and names every mistake by its field (zod issue paths). */
+export const registryConfigSchema: z.ZodType<RegistryConfig> = z.strictObject({
+  name: z
+    .string()
+    .max(NAME_LENGTH_MAX, `longer than ${NAME_LENGTH_MAX} characters`)
+    .refine((name) => /^[A-Za-z0-9._-]+$/.test(name) && name !== "." && name !== "..", {
+      error: (issue) => `"${String(issue.input)}" cannot stand in a SPIFFE ID`,
+    }),
+  domain: z
+    .string()
+    .refine((name) => HOST_NAME.test(name), { error: (issue) => `"${String(issue.input)}" is not a host name` })
+    .nullable(),
+  dataDir: z.string().min(1, "is empty"),
+  listen: list(address(BOUND_HOSTS, "none"), ADDRESSES_MAX).refine((all) => all.length > 0, "names no address"),
+  announce: list(address(DIALLED_HOSTS, "optional"), ADDRESSES_MAX),
+  peers: list(address(DIALLED_HOSTS, "required"), PEERS_MAX),
+  follow: z.union([
+    z.literal("all"),
+    z.literal("none"),
+    z.array(registryDid).max(FOLLOW_MAX, `more than ${FOLLOW_MAX} registries`),
+  ]),
+  logLevel: z.enum(LOG_LEVELS, { error: (issue) => `"${String(issue.input)}" is not a log level` }),
+  agentsPerReplicaMax: bound(1, AGENTS_PER_REPLICA_CEILING),
+  replicasMax: bound(0, REGISTRIES_CEILING),
+  registriesMax: bound(1, REGISTRIES_CEILING),
+  connectionsMax: bound(1, CONNECTIONS_CEILING),
+  requestsPerPeerPerMinuteMax: bound(1, REQUESTS_CEILING),
+});
