@@ -112,7 +112,7 @@ function address(hosts: readonly string[], peerId: "required" | "optional" | "no
 }
 
 const HTTP_PEER = {
-  message: "an http address: not yet, joining by URL comes with the HTTP endpoint",
+  message: "not yet: joining by URL comes with the HTTP endpoint",
   params: { fix: "use the other registry's multiaddr, as its `registry status` shows it" },
 };
 

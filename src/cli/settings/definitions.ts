@@ -1,0 +1,153 @@
+import { CONFIG_DEFAULTS, LOG_LEVELS, NAME_LENGTH_MAX, type RegistryConfig } from "../../config.ts";
+
+/** One setting as operators meet it: the same value by flag, by environment variable, in an env file, or by default. */
+export interface Setting {
+  readonly field: keyof RegistryConfig;
+  readonly variable: string;
+  readonly flag: string;
+  /** Placeholder of the flag's argument in the help. */
+  readonly argument: string;
+  /** `list`: comma-separated in a variable, repeatable (and comma-separated) as a flag. */
+  readonly kind: "text" | "integer" | "list" | "follow";
+  readonly help: string;
+  /** What to write instead, shown with every mistake. */
+  readonly fix: string;
+}
+
+export const SETTINGS: readonly Setting[] = [
+  {
+    field: "name",
+    variable: "REGISTRY_NAME",
+    flag: "--name",
+    argument: "name",
+    kind: "text",
+    help: "name of this registry in the federation, last part of its SPIFFE ID",
+    fix: `use 1 to ${NAME_LENGTH_MAX} letters, digits, ".", "-" or "_", such as acme-agents`,
+  },
+  {
+    field: "domain",
+    variable: "REGISTRY_DOMAIN",
+    flag: "--domain",
+    argument: "host",
+    kind: "text",
+    help: "host name that this registry claims as its alias (did:web); shown as verified once it points back",
+    fix: "use a lower-case host name, such as agents.example.org, or leave it empty",
+  },
+  {
+    field: "dataDir",
+    variable: "REGISTRY_DATA_DIR",
+    flag: "--data-dir",
+    argument: "directory",
+    kind: "text",
+    help: "directory of everything durable: key, catalogue, replicas, admin socket",
+    fix: "name a directory that this user may write to",
+  },
+  {
+    field: "listen",
+    variable: "REGISTRY_LISTEN",
+    flag: "--listen",
+    argument: "multiaddr",
+    kind: "list",
+    help: "address to listen on; port 0 takes a free one",
+    fix: "use /ip4/<address>/tcp/<port>, such as /ip4/0.0.0.0/tcp/9470",
+  },
+  {
+    field: "announce",
+    variable: "REGISTRY_ANNOUNCE",
+    flag: "--announce",
+    argument: "multiaddr",
+    kind: "list",
+    help: "address that others shall dial (containers, cloud NAT); those we listen on by default",
+    fix: "use /dns4/<host>/tcp/<port> or /ip4/<address>/tcp/<port>",
+  },
+  {
+    field: "peers",
+    variable: "FEDERATION_PEERS",
+    flag: "--peer",
+    argument: "multiaddr",
+    kind: "list",
+    help: "registry to meet first; one is enough, the others are found by gossip",
+    fix: "use a multiaddr that ends in /p2p/<peer id>, as the other registry's `registry status` shows it",
+  },
+  {
+    field: "follow",
+    variable: "REGISTRY_FOLLOW",
+    flag: "--follow",
+    argument: "all|none|DID",
+    kind: "follow",
+    help: "registries whose catalogues are replicated here",
+    fix: "use all, none, or registry DIDs (did:key:z6Mk…)",
+  },
+  {
+    field: "logLevel",
+    variable: "REGISTRY_LOG_LEVEL",
+    flag: "--log-level",
+    argument: "level",
+    kind: "text",
+    help: `how much is said on stderr: ${LOG_LEVELS.join(", ")}`,
+    fix: `use one of ${LOG_LEVELS.join(", ")}`,
+  },
+  {
+    field: "agentsPerReplicaMax",
+    variable: "REGISTRY_AGENTS_PER_REPLICA_MAX",
+    flag: "--agents-per-replica-max",
+    argument: "number",
+    kind: "integer",
+    help: "agents kept of one followed registry; raising it lets a registry fill more of this disk",
+    fix: "use a whole number, such as 2000000",
+  },
+  {
+    field: "replicasMax",
+    variable: "REGISTRY_REPLICAS_MAX",
+    flag: "--replicas-max",
+    argument: "number",
+    kind: "integer",
+    help: "registries followed at the same time",
+    fix: "use a whole number, such as 512",
+  },
+  {
+    field: "registriesMax",
+    variable: "FEDERATION_REGISTRIES_MAX",
+    flag: "--registries-max",
+    argument: "number",
+    kind: "integer",
+    help: "registries remembered, whether followed or not",
+    fix: "use a whole number, such as 4096",
+  },
+  {
+    field: "connectionsMax",
+    variable: "FEDERATION_CONNECTIONS_MAX",
+    flag: "--connections-max",
+    argument: "number",
+    kind: "integer",
+    help: "open connections to other registries",
+    fix: "use a whole number, such as 300",
+  },
+  {
+    field: "requestsPerPeerPerMinuteMax",
+    variable: "FEDERATION_REQUESTS_PER_PEER_PER_MINUTE_MAX",
+    flag: "--requests-per-peer-per-minute-max",
+    argument: "number",
+    kind: "integer",
+    help: "requests that one peer may make in a minute; a whole sync counts as one",
+    fix: "use a whole number, such as 600",
+  },
+];
+
+/** The text that gives `setting` its default; empty where the default is nothing. */
+export function defaultText(setting: Setting): string {
+  const value = CONFIG_DEFAULTS[setting.field];
+  if (value === null) return "";
+  return Array.isArray(value) ? value.join(",") : String(value);
+}
+
+/** Texts of one source to the value that the schema checks; what does not convert is left for it to refuse. */
+export function readSetting(setting: Setting, texts: readonly string[]): unknown {
+  const last = texts.at(-1) ?? "";
+  if (setting.kind === "text") return last;
+  if (setting.kind === "integer") return /^\d{1,15}$/.test(last) ? Number(last) : last;
+  const items = texts.flatMap((text) => text.split(",")).map((item) => item.trim());
+  const entries = items.filter((item) => item !== "");
+  const isPolicy = setting.kind === "follow" && entries.length === 1 && (entries[0] === "all" || entries[0] === "none");
+  return isPolicy ? entries[0] : entries;
+}
