@@ -1,0 +1,93 @@
+import type { Store, StoreRange } from "../ports/store.ts";
+
+/**
+ * Where the rows of catalogues stand in the store. Every key begins with a byte outside of ASCII text, so that libraries which
+ * share the store under text keys never meet them: 0x01, the catalogue's number (u16), a table letter, the row's own key.
+ */
+const CATALOGUES = 0x01;
+const HEADER_BYTES = 4;
+
+/** Numbers of catalogues in one store: our own is 0, replicas count up. */
+export const CATALOGUE_NUMBER_MAX = 65_535;
+export const OWN_CATALOGUE = 0;
+
+const TABLES = {
+  /** One row: the head (see `head-row.ts`). */
+  head: "h",
+  /** K → exact record bytes. */
+  record: "r",
+  /** K → why the record is replicated but not admitted. */
+  refused: "x",
+  /** K → the revision that a deleted agent of ours had reached. */
+  tombstone: "d",
+  /** Sequence, K → nothing: K changed in that version. */
+  change: "s",
+  /** Depth, index → sorted K ‖ V. */
+  bucket: "t",
+  /** Index → leaf of the log: commit bytes where we know them, else the leaf hash alone. */
+  leaf: "l",
+} as const;
+
+export type Table = keyof typeof TABLES;
+
+export function rowKey(catalogue: number, table: Table, ...parts: readonly Uint8Array[]): Uint8Array {
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  header[0] = CATALOGUES;
+  header.writeUInt16BE(catalogue, 1);
+  header.write(TABLES[table], 3, "latin1");
+  return parts.length === 0 ? header : Buffer.concat([header, ...parts]);
+}
+
+/** The key's own part. */
+export function rowSuffix(key: Uint8Array): Uint8Array {
+  return key.subarray(HEADER_BYTES);
+}
+
+/** All rows of a table, or those whose own key lies in [from, to). */
+export function tableRange(catalogue: number, table: Table, from?: Uint8Array, to?: Uint8Array): StoreRange {
+  const start = rowKey(catalogue, table, ...(from === undefined ? [] : [from]));
+  if (to !== undefined) return { from: start, to: rowKey(catalogue, table, to) };
+  const end = Buffer.from(rowKey(catalogue, table));
+  end[HEADER_BYTES - 1] = (end[HEADER_BYTES - 1] as number) + 1;
+  return { from: start, to: end };
+}
+
+/** All rows of a catalogue. */
+export function catalogueRange(catalogue: number): StoreRange {
+  const edge = (table: number): Uint8Array => {
+    const key = Buffer.from(rowKey(catalogue, "head"));
+    key[HEADER_BYTES - 1] = table;
+    return key;
+  };
+  return { from: edge(0), to: edge(0xff) };
+}
+
+export function u48(value: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(6);
+  bytes.writeUIntBE(value, 0, 6);
+  return bytes;
+}
+
+export function readU48(bytes: Uint8Array): number {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).readUIntBE(0, 6);
+}
+
+export function bucketKey(catalogue: number, depth: number, index: number): Uint8Array {
+  const place = Buffer.allocUnsafe(5);
+  place[0] = depth;
+  place.writeUInt32BE(index, 1);
+  return rowKey(catalogue, "bucket", place);
+}
+
+/** Rows deleted in one batch when a whole range goes. */
+const DELETE_ROWS_MAX = 4_096;
+
+/** Deletes a range in batches. Not atomic: only for what nothing refers to any more. */
+export async function deleteRange(store: Store, range: StoreRange): Promise<void> {
+  for await (const rows of store.scan({ ...range, chunkEntries: DELETE_ROWS_MAX })) {
+    await store.batch(
+      rows.map(([key]) => ({ type: "del", key })),
+      { durable: false },
+    );
+  }
+}
