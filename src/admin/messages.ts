@@ -1,0 +1,88 @@
+import { z } from "zod";
+import { DID_LENGTH_MAX } from "../../protocols/lib/did.ts";
+import { HUMAN_READABLE_ID_LENGTH_MAX, REVISION_MAX } from "../../protocols/record/record.ts";
+import { LIST_LIMIT_MAX, MUTATIONS_MAX, type ListQuery, type Mutation, type MutationResult, type SyncStatus } from "../api.ts";
+import { AdminError } from "./errors.ts";
+
+/** What crosses the admin socket. The envelope is checked here, the agents in it by the node, as on every way in. */
+export interface AdminOwner {
+  readonly pid: number;
+  readonly name: string;
+  readonly did: string;
+}
+
+/** A line of `POST /admin/sync`: where every session stands, until the line that ends it. */
+export type SyncLine =
+  | { readonly type: "progress"; readonly sync: readonly SyncStatus[] }
+  | { readonly type: "result"; readonly sync: readonly SyncStatus[] };
+
+/** A line of `POST /admin/mutations`, in the order of the batches. */
+export interface MutationsLine {
+  readonly type: "results";
+  readonly results: readonly MutationResult[];
+}
+
+/** Ends a stream that cannot go on. */
+export interface ErrorLine {
+  readonly type: "error";
+  readonly code: string;
+  readonly message: string;
+}
+
+const ADDRESS_LENGTH_MAX = 2_048;
+const CURSOR_LENGTH_MAX = 1_024;
+
+const name = z.string().min(1).max(Math.max(DID_LENGTH_MAX, HUMAN_READABLE_ID_LENGTH_MAX));
+const did = z.string().min(1).max(DID_LENGTH_MAX);
+const ifRevision = z.int().min(0).max(REVISION_MAX).optional();
+const mutation = z.discriminatedUnion("op", [
+  z.strictObject({
+    op: z.literal("put"),
+    agent: z.record(z.string(), z.unknown()),
+    mode: z.enum(["create", "update", "upsert"]).optional(),
+    ifRevision,
+  }),
+  z.strictObject({ op: z.literal("delete"), did, ifRevision }),
+]);
+const mutations = z.strictObject({ mutations: z.array(mutation).min(1).max(MUTATIONS_MAX) });
+const listQuery = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(LIST_LIMIT_MAX),
+  cursor: z.string().min(1).max(CURSOR_LENGTH_MAX).optional(),
+  registry: did.optional(),
+});
+
+export function checkMutations(value: unknown): readonly Mutation[] {
+  return check(mutations, value).mutations as unknown as readonly Mutation[];
+}
+
+export function checkListQuery(value: unknown): ListQuery {
+  return check(listQuery, value) as ListQuery;
+}
+
+export function checkName(value: unknown): string {
+  return check(z.strictObject({ id: name }), value).id;
+}
+
+export function checkAddress(value: unknown): string {
+  return check(z.strictObject({ address: z.string().min(1).max(ADDRESS_LENGTH_MAX) }), value).address;
+}
+
+export function checkSyncRequest(value: unknown): string | undefined {
+  return check(z.strictObject({ did: did.optional() }), value).did;
+}
+
+export function checkNothing(value: unknown): void {
+  check(z.strictObject({}), value);
+}
+
+/** @throws AdminError `bad_request` naming every field that does not fit */
+function check<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const problems = result.error.issues
+    .slice(0, ISSUES_SHOWN_MAX)
+    .map(({ path, message }) => `${path.join(".") || "(request)"}: ${message}`);
+  throw new AdminError("bad_request", problems.join("; "));
+}
+
+const ISSUES_SHOWN_MAX = 10;
