@@ -18,7 +18,7 @@ export interface Federation {
 }
 
 const ECHO = "/theprotocol/test-echo/1.0.0";
-const TOPIC = "theprotocol/test/1";
+export const TOPIC = "theprotocol/test/1";
 const STREAMS_MAX = 4;
 /** A sender that nobody reads must be held back before it has handed over this much. */
 const QUEUED_BYTES_MAX = 64 * 1_048_576;
