@@ -1,4 +1,4 @@
-import { chmod, mkdir, statfs } from "node:fs/promises";
+import { mkdir, statfs } from "node:fs/promises";
 import type { Datastore } from "interface-datastore";
 import {
   StoreError,
@@ -47,7 +47,6 @@ export async function openLevelStore(options: LevelStoreOptions): Promise<Opened
   let writer: ((operations: readonly EngineOperation[]) => Promise<void>) | undefined;
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    await chmod(directory, 0o700);
   } catch (error) {
     throw openError(error, directory);
   }
