@@ -15,6 +15,9 @@ const PEER_ID_PREFIX = Uint8Array.of(0x00, 0x24, 0x08, 0x01, 0x12, 0x20);
 /** CIDv1, multicodec libp2p-key. */
 const CID_PREFIX = Uint8Array.of(0x01, 0x72);
 
+/** No spelling of a key is longer, in characters; the longest is the trust domain with 62. */
+const SPELLING_LENGTH_MAX = 80;
+
 /** DIDs longer than this many characters are refused everywhere. */
 export const DID_LENGTH_MAX = 512;
 
@@ -63,25 +66,64 @@ const MINTED_PREFIX = "did:theprotocol:";
 /**
  * The DID that a registry mints for an agent without one: `did:theprotocol:<registry key, base36>:<segments>`, each segment of
  * `humanReadableId` in NFC, percent-encoded. Deterministic, so that a second import finds the same agent.
+ * @throws ProtocolError `bad_did` for an empty segment, a lone surrogate, or when the DID would be longer than DID_LENGTH_MAX
  */
 export function mintDid(registryKey: Uint8Array, humanReadableId: string): string {
-  const segments = humanReadableId.normalize("NFC").split("/").map(encodeSegment);
-  return `${MINTED_PREFIX}${trustDomainOf(registryKey)}:${segments.join(":")}`;
+  const segments = humanReadableId.normalize("NFC").split("/");
+  if (!humanReadableId.isWellFormed() || segments.includes("")) {
+    throw new ProtocolError(
+      "bad_did",
+      `no DID can be minted for "${humanReadableId.slice(0, 120)}": an empty segment or half a character`,
+    );
+  }
+  const did = mintedNamespace(registryKey) + segments.map(encodeSegment).join(":");
+  if (did.length <= DID_LENGTH_MAX) return did;
+  const detail = { length: did.length, lengthMax: DID_LENGTH_MAX };
+  throw new ProtocolError(
+    "bad_did",
+    `the minted DID has ${did.length} characters, at most ${DID_LENGTH_MAX} are taken: shorten the id`,
+    detail,
+  );
+}
+
+/** What every DID begins with that this registry mints. */
+export function mintedNamespace(registryKey: Uint8Array): string {
+  return `${MINTED_PREFIX}${trustDomainOf(registryKey)}:`;
+}
+
+export function isMinted(did: string): boolean {
+  return did.startsWith(MINTED_PREFIX);
 }
 
 /** The registry key in a minted DID; `undefined` for DIDs of other methods. @throws ProtocolError `bad_did` for a malformed one */
 export function ownerOfMinted(did: string): Uint8Array | undefined {
-  if (!did.startsWith(MINTED_PREFIX)) return undefined;
-  const [owner, ...segments] = did.slice(MINTED_PREFIX.length).split(":");
-  if (segments.length === 0 || segments.some((segment) => segment === "" || encodeSegment(decodeSegment(segment)) !== segment)) {
+  if (!isMinted(did)) return undefined;
+  const ownerEnd = did.indexOf(":", MINTED_PREFIX.length);
+  if (did.length > DID_LENGTH_MAX || ownerEnd === -1 || !hasMintedSegments(did)) {
     throw new ProtocolError("bad_did", `"${did.slice(0, 120)}" is not a minted DID: segments must be NFC and percent-encoded`);
   }
-  return publicKeyOfTrustDomain(owner ?? "");
+  return publicKeyOfTrustDomain(did.slice(MINTED_PREFIX.length, ownerEnd));
 }
+
+const PLAIN_SEGMENTS = /^[\w.-]+(?::[\w.-]+)*$/;
+
+/** Whether what follows the registry key is spelt as `mintDid` spells it. */
+export function hasMintedSegments(did: string): boolean {
+  const segments = did.slice(did.indexOf(":", MINTED_PREFIX.length) + 1);
+  return PLAIN_SEGMENTS.test(segments) || segments.split(":").every(isMintedSegment);
+}
+
+function isMintedSegment(segment: string): boolean {
+  const text = decodeSegment(segment);
+  return text !== "" && !text.includes("/") && encodeSegment(text) === segment;
+}
+
+const PLAIN_DID = /^did:[a-z0-9]+(?::[A-Za-z0-9._-]+)+$/;
+const DID = /^did:[a-z0-9]+:(?:[A-Za-z0-9._-]|%[0-9A-Fa-f]{2}|:(?=.))+$/;
 
 /** DID syntax (W3C DID Core §3.1), at most DID_LENGTH_MAX characters. */
 export function isDid(text: string): boolean {
-  return text.length <= DID_LENGTH_MAX && /^did:[a-z0-9]+:(?:[A-Za-z0-9._-]|%[0-9A-Fa-f]{2}|:(?=.))+$/.test(text);
+  return text.length <= DID_LENGTH_MAX && (PLAIN_DID.test(text) || DID.test(text));
 }
 
 function encodeSegment(segment: string): string {
@@ -104,13 +146,16 @@ function decode(
   read: (text: string) => Uint8Array,
   spell: (key: Uint8Array) => string,
 ): Uint8Array {
-  try {
-    const bytes = read(text.slice(prefix.length));
-    const key = bytes.subarray(head.length);
-    const fits = text.length <= DID_LENGTH_MAX && text.startsWith(prefix) && equal(bytes.subarray(0, head.length), head);
-    if (fits && key.length === PUBLIC_KEY_BYTES && isUsable(key) && spell(key) === text) return key;
-  } catch {
-    // Fall through: whatever the base decoder disliked, the answer is the same.
+  // The length comes first: decoding a base that is no power of two takes time quadratic in it.
+  if (text.length <= SPELLING_LENGTH_MAX && text.startsWith(prefix)) {
+    try {
+      const bytes = read(text.slice(prefix.length));
+      const key = bytes.subarray(head.length);
+      const fits = key.length === PUBLIC_KEY_BYTES && equal(bytes.subarray(0, head.length), head);
+      if (fits && isUsable(key) && spell(key) === text) return key;
+    } catch {
+      // Fall through: whatever the base decoder disliked, the answer is the same.
+    }
   }
   throw new ProtocolError("bad_did", `"${text.slice(0, 120)}" does not name an Ed25519 key`);
 }

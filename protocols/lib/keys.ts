@@ -38,21 +38,25 @@ function tryImport(publicKey: Uint8Array): KeyObject | undefined {
   }
 }
 
-/** 32 bytes and none of the encodings of the eight points of small order. */
+/**
+ * 32 bytes, y below the field prime (RFC 8032 §5.1.3, so that a key has one spelling), and none of the eight points of small
+ * order. Whether the point lies on the curve shows when a signature is checked: by a key that does not, none is valid.
+ */
 export function isUsable(publicKey: Uint8Array): boolean {
   if (publicKey.length !== PUBLIC_KEY_BYTES) return false;
-  const unsigned = Buffer.from(publicKey);
-  unsigned[31] = (unsigned[31] as number) & 0x7f;
-  return !SMALL_ORDER.some((point) => equal(point, unsigned));
+  const y = Buffer.from(publicKey);
+  y[31] = (y[31] as number) & 0x7f;
+  return y.reverse().compare(FIELD_PRIME) < 0 && !SMALL_ORDER.some((point) => equal(point, y));
 }
 
-// The y coordinates of the points of order 1, 2, 4 and 8, and their non-canonical encodings (y + p), sign bit cleared.
+/** 2^255 - 19, most significant byte first. */
+const FIELD_PRIME = Buffer.from("7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffed", "hex");
+
+// The y coordinates of the points of order 4, 1, 2 and 8 (two), most significant byte first.
 const SMALL_ORDER: readonly Uint8Array[] = [
   "0000000000000000000000000000000000000000000000000000000000000000",
-  "0100000000000000000000000000000000000000000000000000000000000000",
-  "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-  "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-  "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-  "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+  "0000000000000000000000000000000000000000000000000000000000000001",
+  "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffec",
+  "05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826",
+  "7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7",
 ].map((text) => Buffer.from(text, "hex"));

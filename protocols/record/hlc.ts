@@ -2,6 +2,7 @@
  * Hybrid logical clock (Kulkarni et al., 2014): 12 hex digits of Unix milliseconds, then 4 of a counter. As text it sorts as
  * it counts, so last-write-wins is a string comparison.
  */
+export const HLC_LENGTH = 16;
 export const HLC_PATTERN: RegExp = /^[0-9a-f]{16}$/;
 
 /** How far ahead of our clock a record may be, in milliseconds; further ahead it is not admitted and never moves our clock. */

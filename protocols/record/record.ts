@@ -47,8 +47,10 @@ export interface OriginalDocument {
   readonly document: string;
 }
 
-export type AgentStatus = "active" | "inactive" | "deprecated";
+export const AGENT_STATUSES = ["active", "inactive", "deprecated"] as const;
+export type AgentStatus = (typeof AGENT_STATUSES)[number];
 
+/** Bytes of the whole record in its canonical form, the original document included. */
 export const RECORD_BYTES_MAX = 131_072;
 export const HUMAN_READABLE_ID_LENGTH_MAX = 200;
 export const SEGMENTS_MAX = 8;
@@ -66,6 +68,9 @@ export const MEDIA_TYPE_LENGTH_MAX = 128;
 /** Epochs and revisions stay far below the largest safe integer, so that arithmetic on them is exact. */
 export const EPOCH_MAX = 4_294_967_295;
 export const REVISION_MAX = 281_474_976_710_655;
+
+/** Reputation scores are multiples of 1 / SCORE_STEPS. */
+export const SCORE_STEPS = 100;
 
 /** The fields that the home sets; they are not covered by the agent's signature, except `registry` and `revision`. */
 export const HOME_FIELDS = ["registry", "epoch", "revision", "hlc", "prev", "reputation_score"] as const;

@@ -1,8 +1,22 @@
-import { z } from "zod";
 import { DID_LENGTH_MAX, isDid } from "../lib/did.ts";
 import { ProtocolError } from "../lib/errors.ts";
-import { HLC_PATTERN } from "./hlc.ts";
 import {
+  ascendingList,
+  integer,
+  list,
+  matching,
+  object,
+  oneOf,
+  recurring,
+  shapeIssues,
+  steps,
+  text,
+  type ObjectShape,
+} from "../lib/shape.ts";
+import { shapeReader } from "../lib/shape-reader.ts";
+import { HLC_LENGTH, HLC_PATTERN } from "./hlc.ts";
+import {
+  AGENT_STATUSES,
   CAPABILITIES_MAX,
   CAPABILITY_LENGTH_MAX,
   DESCRIPTION_LENGTH_MAX,
@@ -14,7 +28,7 @@ import {
   PROTOCOL_LENGTH_MAX,
   RECORD_BYTES_MAX,
   REVISION_MAX,
-  SEGMENTS_MAX,
+  SCORE_STEPS,
   TAG_LENGTH_MAX,
   TAGS_MAX,
   URL_LENGTH_MAX,
@@ -22,91 +36,76 @@ import {
   type AgentFields,
   type AgentRecord,
 } from "./record.ts";
+import { isAbsoluteUrl, isCapability, isHumanReadableId, isNfc, isOneLine, withinSegments } from "./text.ts";
 
-/** Lengths are in UTF-16 code units. Unknown fields are refused: a newer schema is told apart from junk by its own version. */
-const nfc = (text: string): boolean => text.normalize("NFC") === text;
-const did = z.string().max(DID_LENGTH_MAX).refine(isDid, "not a DID (W3C DID Core section 3.1)");
+const did = text(1, DID_LENGTH_MAX, { holds: isDid, message: "not a DID (W3C DID Core section 3.1)" });
+const oneLine = { holds: isOneLine, message: "holds a control character" };
+const nfc = { holds: isNfc, message: "not in Unicode NFC" };
 
-// No control characters, no white space at either end, no empty segment.
-const HUMAN_READABLE_ID = /^[^\s/\p{Cc}](?:[^/\p{Cc}]*[^\s/\p{Cc}])?(?:\/[^\s/\p{Cc}](?:[^/\p{Cc}]*[^\s/\p{Cc}])?)*$/u;
-const humanReadableId = z
-  .string()
-  .max(HUMAN_READABLE_ID_LENGTH_MAX)
-  .refine((id) => HUMAN_READABLE_ID.test(id), "expected segments joined by /, such as acme/translator")
-  .refine((id) => id.split("/").length <= SEGMENTS_MAX, `at most ${SEGMENTS_MAX} segments`)
-  .refine(nfc, "not in Unicode NFC");
-
-// Lower case, NFC, no white space: what `normaliseCapability` makes of anything.
-const capability = z
-  .string()
-  .max(CAPABILITY_LENGTH_MAX)
-  .refine((c) => c !== "" && !/[\s\p{Cc}]|^\/|\/$|\/\//u.test(c), "empty segment, white space or control character")
-  .refine((c) => nfc(c) && c === c.toLowerCase(), "not lower-case Unicode NFC");
-
-const ascending = (items: readonly string[]): boolean => items.every((item, i) => i === 0 || (items[i - 1] as string) < item);
-
-/** Any absolute URL without credentials: it is shown and routed to, never fetched from here. */
-const url = z
-  .string()
-  .min(1)
-  .max(URL_LENGTH_MAX)
-  .refine((text) => URL.canParse(text) && !hasCredentials(text), "not an absolute URL without credentials");
-
-function hasCredentials(text: string): boolean {
-  const parsed = new URL(text);
-  return parsed.username !== "" || parsed.password !== "";
-}
+const humanReadableId = text(
+  1,
+  HUMAN_READABLE_ID_LENGTH_MAX,
+  { holds: isHumanReadableId, message: "expected segments joined by /, such as acme/translator" },
+  { holds: withinSegments, message: "too many segments" },
+  nfc,
+);
+const capability = text(1, CAPABILITY_LENGTH_MAX, {
+  holds: isCapability,
+  message: "not a lower-case path in Unicode NFC without white space, such as translation/en-fr",
+});
+const url = text(1, URL_LENGTH_MAX, {
+  holds: isAbsoluteUrl,
+  message: "not an absolute URL without credentials and white space",
+});
+const ED25519_SIGNATURE_BASE64_LENGTH = 88;
+const HASH_HEX_LENGTH = 64;
 
 const agentShape = {
   did,
   humanReadableId,
-  name: z.string().min(1).max(NAME_LENGTH_MAX),
-  description: z.string().max(DESCRIPTION_LENGTH_MAX),
-  capabilities: z.array(capability).max(CAPABILITIES_MAX).refine(ascending, "not ascending and unique"),
-  tags: z.array(z.string().min(1).max(TAG_LENGTH_MAX)).max(TAGS_MAX),
-  endpoints: z.array(z.strictObject({ url, protocol: z.string().min(1).max(PROTOCOL_LENGTH_MAX) })).max(ENDPOINTS_MAX),
-  version: z.string().max(VERSION_LENGTH_MAX),
-  status: z.enum(["active", "inactive", "deprecated"]),
-  original: z
-    .strictObject({ media_type: z.string().min(1).max(MEDIA_TYPE_LENGTH_MAX), document: z.string().max(RECORD_BYTES_MAX) })
-    .optional(),
-  agent_signature: z.string().length(88).optional(),
+  name: text(1, NAME_LENGTH_MAX, oneLine),
+  description: text(0, DESCRIPTION_LENGTH_MAX),
+  capabilities: ascendingList(CAPABILITIES_MAX, capability),
+  tags: list(TAGS_MAX, text(1, TAG_LENGTH_MAX, oneLine)),
+  endpoints: list(ENDPOINTS_MAX, object({ url, protocol: recurring(text(1, PROTOCOL_LENGTH_MAX, oneLine)) })),
+  version: recurring(text(0, VERSION_LENGTH_MAX, oneLine)),
+  status: oneOf(...AGENT_STATUSES),
+  "original?": object({ media_type: text(1, MEDIA_TYPE_LENGTH_MAX, oneLine), document: text(0, RECORD_BYTES_MAX) }),
+  "agent_signature?": matching(/^[A-Za-z0-9+/]{86}==$/, ED25519_SIGNATURE_BASE64_LENGTH, "expected 64 bytes in padded base64"),
 };
 
-const hundredth = (score: number): boolean => Math.round(score * 100) / 100 === score;
+const fieldsShape = object(agentShape);
 
-const fieldsSchema = z.strictObject(agentShape);
-const recordSchema = z.strictObject({
+/** The rules of a record, from which the check, `schema.json` and the reader come. */
+export const RECORD_SHAPE: ObjectShape = object({
   ...agentShape,
-  registry: did,
-  epoch: z.int().min(0).max(EPOCH_MAX),
-  revision: z.int().min(1).max(REVISION_MAX),
-  hlc: z.string().regex(HLC_PATTERN),
-  prev: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/)
-    .optional(),
-  reputation_score: z.number().min(0).max(1).refine(hundredth, "not a multiple of 0.01").optional(),
+  registry: recurring(did),
+  epoch: integer(0, EPOCH_MAX),
+  revision: integer(1, REVISION_MAX),
+  hlc: matching(HLC_PATTERN, HLC_LENGTH, "expected 16 lower-case hex digits"),
+  "prev?": matching(/^[0-9a-f]{64}$/, HASH_HEX_LENGTH, "expected 64 lower-case hex digits"),
+  "reputation_score?": steps(0, 1, SCORE_STEPS),
 });
 
 /** @throws ProtocolError `schema`, naming every field that does not fit */
 export function checkRecord(value: unknown): AgentRecord {
-  return check(recordSchema, value) as AgentRecord;
+  return check(value, RECORD_SHAPE) as AgentRecord;
 }
 
 /** The agent's own part, before the home adds its fields. @throws ProtocolError `schema` */
 export function checkFields(value: unknown): AgentFields {
-  return check(fieldsSchema, value) as AgentFields;
+  return check(value, fieldsShape) as AgentFields;
 }
 
-/** The record's JSON Schema (draft 2020-12), from the same source; `vectors` and `README.md` refer to it. */
-export function recordJsonSchema(): unknown {
-  return z.toJSONSchema(recordSchema);
-}
+/** A record from its canonical text, or `undefined` when it must be looked at step by step (`shape-reader.ts`). */
+export const readRecord: (text: string) => AgentRecord | undefined = shapeReader(RECORD_SHAPE) as never;
 
-function check<T>(schema: z.ZodType<T>, value: unknown): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issues = result.error.issues.map((issue) => `${issue.path.join(".") || "(document)"}: ${issue.message}`);
-  throw new ProtocolError("schema", issues.join("; "), { fields: issues.length });
+/** Wrong fields that one message names. */
+const ISSUES_NAMED_MAX = 32;
+
+function check(value: unknown, shape: ObjectShape): unknown {
+  const issues = shapeIssues(value, shape);
+  if (issues.length === 0) return value;
+  const more = issues.length > ISSUES_NAMED_MAX ? `; and ${issues.length - ISSUES_NAMED_MAX} more` : "";
+  throw new ProtocolError("schema", issues.slice(0, ISSUES_NAMED_MAX).join("; ") + more, { fields: issues.length });
 }

@@ -11,7 +11,7 @@ export type SignedFields = AgentFields & { readonly registry: string; readonly r
 
 /** The exact bytes under `agent_signature`: domain ‖ canonical JSON without the home's fields and without the signature. */
 export function agentSignatureBytes(record: SignedFields): Uint8Array {
-  const covered: Record<string, unknown> = { ...recordJson(record) as object };
+  const covered: Record<string, unknown> = { ...(recordJson(record) as object) };
   for (const name of ["epoch", "hlc", "prev", "reputation_score", "agent_signature"]) delete covered[name];
   return concat(AGENT_SIGNATURE_DOMAIN, encodeCanonical(covered as never));
 }
