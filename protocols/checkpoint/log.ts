@@ -47,6 +47,13 @@ export class LogTree {
     }
   }
 
+  /** Forgets all leaves from `size` on. @throws ProtocolError `bad_proof` beyond the end */
+  truncate(size: number): void {
+    this.#checkSize(size);
+    this.#levels.forEach((column, level) => column.truncate(Math.floor(size / 2 ** level)));
+    while (this.#levels.length > 1 && this.#levels.at(-1)?.length === 0) this.#levels.pop();
+  }
+
   root(): Uint8Array {
     return this.rootAt(this.size);
   }
@@ -108,6 +115,11 @@ class HashColumn {
     if (offset === 0) this.#blocks.push(Buffer.allocUnsafeSlow(BLOCK_HASHES * HASH_BYTES));
     (this.#blocks.at(-1) as Buffer).set(hash, offset * HASH_BYTES);
     this.length++;
+  }
+
+  truncate(length: number): void {
+    this.#blocks.length = Math.ceil(length / BLOCK_HASHES);
+    this.length = length;
   }
 
   at(index: number): Uint8Array {

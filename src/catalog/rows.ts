@@ -20,6 +20,8 @@ const TABLES = {
   refused: "x",
   /** K → the revision that a deleted agent of ours had reached. */
   tombstone: "d",
+  /** Hash of a humanReadableId → K: only for agents whose DID does not already spell it. */
+  name: "n",
   /** Sequence, K → nothing: K changed in that version. */
   change: "s",
   /** Depth, index → sorted K ‖ V. */

@@ -21,6 +21,9 @@ const HASH_BUCKETS_MAX = 8_192;
  * `update` brings the hashes up to date and gives the root.
  */
 export class MapHeap {
+  /** Room is made ahead for this many leaves at most: who announces more has to bring them first. */
+  static readonly RESERVE_MAX = 4_194_304;
+
   readonly #slab = new Slab();
   readonly #hasher = new BatchHasher();
   #depth: number;

@@ -45,9 +45,13 @@ export function mapReader(map: MapHeap): MapReader {
   };
 }
 
-/** The frontier that brings every key: subtrees of at most `changesMax` keys. */
-export function wholeFrontier(map: MapHeap, changesMax: number, prefix: Prefix = ROOT_PREFIX): FrontierEntry[] {
-  const counts = new CountTree(map);
+/** The frontier that brings every key under `prefix`: subtrees of at most `changesMax` keys. Hand in `counts` when asking often. */
+export function wholeFrontier(
+  map: MapHeap,
+  changesMax: number,
+  prefix: Prefix = ROOT_PREFIX,
+  counts: LeafCounts = new LeafCounts(map),
+): FrontierEntry[] {
   const entries: FrontierEntry[] = [];
   const visit = (at: Prefix): void => {
     const changes = counts.under(at);
@@ -125,7 +129,7 @@ function topEqual(inner: Prefix, outer: Prefix): boolean {
 }
 
 /** Leaves under prefixes in constant time above the buckets: running totals over them. */
-class CountTree {
+export class LeafCounts {
   readonly #map: MapHeap;
   readonly #totals: Float64Array;
 

@@ -1,0 +1,54 @@
+import type { Answer, Comparison } from "../../protocols/catalog-sync/handler.ts";
+import type { CompareRequest, FetchRequest, RefusalCode, SyncRequest } from "../../protocols/catalog-sync/messages.ts";
+import type { SignedHead } from "../../protocols/checkpoint/head.ts";
+import type { AgentRecord } from "../../protocols/record/record.ts";
+import type { Outcome, Reply } from "../actors/actor.ts";
+import type { CatalogStatus, Mutation, MutationResult } from "../api.ts";
+
+/** What may be asked of any catalogue that we hold, our own or a replica's. */
+export type CatalogueQuery =
+  | { readonly type: "get"; readonly key: Uint8Array; readonly reply: Reply<StoredRecord | undefined> }
+  | { readonly type: "prove"; readonly key: Uint8Array; readonly reply: Reply<RecordProof | "absent" | "not_provable"> }
+  | { readonly type: "list"; readonly after: Uint8Array | undefined; readonly limit: number; readonly reply: Reply<StoredRecord[]> }
+  | { readonly type: "serve"; readonly request: SyncRequest; readonly reply: Reply<Answer | RefusalCode> }
+  | { readonly type: "compare"; readonly request: CompareRequest; readonly reply: Reply<Comparison | RefusalCode> }
+  | { readonly type: "fetch"; readonly request: FetchRequest; readonly since: number; readonly reply: Reply<Answer | RefusalCode> };
+
+export interface StoredRecord {
+  readonly key: Uint8Array;
+  readonly record: AgentRecord;
+}
+
+/** The parts of a proof document, all of one version. */
+export interface RecordProof {
+  readonly record: Uint8Array;
+  readonly key: Uint8Array;
+  readonly siblings: readonly Uint8Array[];
+  readonly head: SignedHead;
+}
+
+/** What may be sent to the actor of our own catalogue: the only writer. */
+export type CatalogMessage =
+  | CatalogueQuery
+  | { readonly type: "mutate"; readonly mutations: readonly Mutation[]; readonly reply: Reply<MutationResult[]> }
+  | { readonly type: "status"; readonly reply: Reply<CatalogStatus> }
+  /** A head that carries our own signature, shown by a peer. */
+  | { readonly type: "own_head"; readonly head: SignedHead }
+  /** The wait for peers that know our newest head is over (rule 7 of the architecture). */
+  | { readonly type: "head_settled" }
+  /** Writes what is queued now and refuses what comes later. */
+  | { readonly type: "drain"; readonly reply: Reply<void> }
+  /** Of the actor to itself. */
+  | { readonly type: "step"; readonly run: (outcome: Outcome<unknown>) => void; readonly outcome: Outcome<unknown> }
+  | { readonly type: "tick"; readonly what: "commit" | "heartbeat" };
+
+/** What the catalogue tells the node: sent after the version is durable, so it may be published. */
+export interface Published {
+  readonly head: SignedHead;
+  readonly epoch: number;
+  readonly size: number;
+  readonly mapRoot: string;
+  readonly agents: number;
+  /** The last checkpoint of the epoch before. */
+  readonly previous: string | undefined;
+}

@@ -1,0 +1,159 @@
+import type { RefusalCode, SyncRequest } from "../../protocols/catalog-sync/messages.ts";
+import type { Answer } from "../../protocols/catalog-sync/handler.ts";
+import { decodeCommit } from "../../protocols/checkpoint/commit.ts";
+import { EMPTY } from "../../protocols/checkpoint/map.ts";
+import { prove } from "../../protocols/checkpoint/map-proof.ts";
+import { equal, hex } from "../../protocols/lib/bytes.ts";
+import { HASH_BYTES } from "../../protocols/lib/hash.ts";
+import { decodeRecord } from "../../protocols/record/codec.ts";
+import type { Outcome, Reply } from "../actors/actor.ts";
+import type { Store } from "../ports/store.ts";
+import { answerChanges, answerFetch, answerWhole } from "./answers.ts";
+import type { Catalogue } from "./catalogue.ts";
+import { differing } from "./descent.ts";
+import type { CatalogueQuery, StoredRecord } from "./messages.ts";
+import { sortedUnique } from "./recent-changes.ts";
+import { rowKey, rowSuffix, tableRange, u48 } from "./rows.ts";
+import { mapReader } from "./tree/subtrees.ts";
+
+/** Starts a task of the actor and hands its outcome to `then` inside the actor's own turn. */
+export type RunTask = <T>(run: (signal: AbortSignal) => Promise<T>, then: (outcome: Outcome<T>) => void) => void;
+
+/**
+ * The reading side of a catalogue, shared by our own and the replicas. Every answer is of one version: call it only while map
+ * and rows agree, that is with no write under way.
+ */
+export class CatalogueQueries {
+  readonly #catalogue: Catalogue;
+  readonly #store: Store;
+  readonly #task: RunTask;
+
+  constructor(catalogue: Catalogue, store: Store, task: RunTask) {
+    this.#catalogue = catalogue;
+    this.#store = store;
+    this.#task = task;
+  }
+
+  answer(query: CatalogueQuery): void {
+    switch (query.type) {
+      case "get":
+        return this.#get(query.key, query.reply);
+      case "prove":
+        return this.#prove(query);
+      case "list":
+        return this.#answer(() => this.#list(query.after, query.limit), query.reply);
+      case "serve":
+        return this.#serve(query.request, query.reply);
+      case "compare":
+        if (!this.#ready()) return query.reply.resolve(this.#refusal());
+        return query.reply.resolve({ version: this.#catalogue.sequence, differing: differing(this.#catalogue.map, query.request) });
+      case "fetch": {
+        if (!this.#ready()) return query.reply.resolve(this.#refusal());
+        const since = this.#catalogue.recent.after(Math.min(query.since, this.#catalogue.sequence));
+        // What changed since the descent began is no longer known: it has to begin again.
+        if (since === undefined) return query.reply.resolve("busy");
+        const context = this.#context(query.request.epoch, query.request.logSize);
+        return query.reply.resolve(answerFetch(context, query.request, since));
+      }
+    }
+  }
+
+  #ready(): boolean {
+    return this.#catalogue.head !== undefined && this.#catalogue.state === "complete";
+  }
+
+  #refusal(): RefusalCode {
+    return this.#catalogue.state === "complete" ? "empty" : "busy";
+  }
+
+  #context(epoch: number, logSize: number): { catalogue: Catalogue; snapshot: ReturnType<Store["snapshot"]>; logSize: number } {
+    const known = epoch === this.#catalogue.epoch ? logSize : 0;
+    return { catalogue: this.#catalogue, snapshot: this.#store.snapshot(), logSize: known };
+  }
+
+  #get(key: Uint8Array, reply: Reply<StoredRecord | undefined>): void {
+    if (this.#catalogue.refused.has(hex(key)) || this.#catalogue.map.get(key) === undefined) return reply.resolve(undefined);
+    this.#answer(async () => {
+      const bytes = await this.#store.get(rowKey(this.#catalogue.number, "record", key));
+      return bytes && { key, record: decodeRecord(bytes) };
+    }, reply);
+  }
+
+  #prove(query: Extract<CatalogueQuery, { type: "prove" }>): void {
+    const { map, head, number, state } = this.#catalogue;
+    if (map.get(query.key) === undefined || this.#catalogue.refused.has(hex(query.key))) return query.reply.resolve("absent");
+    if (head === undefined || state !== "complete") return query.reply.resolve("not_provable");
+    const { siblings } = prove(mapReader(map), query.key).proof;
+    const { signed } = head;
+    // Taken in the same turn as the proof, so that the record is of the same version.
+    const snapshot = this.#store.snapshot();
+    this.#answer(async () => {
+      try {
+        const record = await snapshot.get(rowKey(number, "record", query.key));
+        return record === undefined ? "absent" : { record, key: query.key, siblings, head: signed };
+      } finally {
+        await snapshot.close();
+      }
+    }, query.reply);
+  }
+
+  async #list(after: Uint8Array | undefined, limit: number): Promise<StoredRecord[]> {
+    const found: StoredRecord[] = [];
+    // The first key after `after` is `after` and one byte more.
+    const from = after && Buffer.concat([after, Buffer.of(0)]);
+    for await (const rows of this.#store.scan(tableRange(this.#catalogue.number, "record", from))) {
+      for (const [key, bytes] of rows) {
+        const suffix = Uint8Array.from(rowSuffix(key));
+        if (this.#catalogue.refused.has(hex(suffix))) continue;
+        found.push({ key: suffix, record: decodeRecord(bytes) });
+        if (found.length === limit) return found;
+      }
+    }
+    return found;
+  }
+
+  #serve(request: SyncRequest, reply: Reply<Answer | RefusalCode>): void {
+    if (!this.#ready()) return reply.resolve(this.#refusal());
+    const { epoch, log, sequenceBase, recent } = this.#catalogue;
+    const { baseSize } = request;
+    if (baseSize === 0 && equal(request.baseRoot, EMPTY)) {
+      return reply.resolve(answerWhole(this.#context(request.epoch, request.logSize)));
+    }
+    if (request.epoch !== epoch || baseSize > log.size || baseSize === 0) return reply.resolve("unknown_base");
+    const base = sequenceBase + baseSize;
+    const root = baseSize === log.size ? this.#catalogue.mapRoot : recent.rootAt(base);
+    if (root !== undefined && root !== hex(request.baseRoot)) return reply.resolve("unknown_base");
+    const keys = root === undefined ? undefined : recent.after(base);
+    if (keys !== undefined) return reply.resolve(answerChanges(this.#context(epoch, request.logSize), keys));
+    this.#scan(request, base, reply);
+  }
+
+  /** A base from before what memory holds: the log says whether it was ours, the change log what has changed since. */
+  #scan(request: SyncRequest, base: number, reply: Reply<Answer | RefusalCode>): void {
+    const { number, floor, sequence } = this.#catalogue;
+    if (base < floor) return reply.resolve("unknown_base");
+    const run = async (): Promise<Uint8Array[] | "unknown_base"> => {
+      const leaf = await this.#store.get(rowKey(number, "leaf", u48(request.baseSize - 1)));
+      if (leaf === undefined || leaf.length === HASH_BYTES) return "unknown_base";
+      if (decodeCommit(leaf).roots.map !== hex(request.baseRoot)) return "unknown_base";
+      const keys: Uint8Array[] = [];
+      for await (const rows of this.#store.scan(tableRange(number, "change", u48(base + 1)))) {
+        for (const [key] of rows) keys.push(Uint8Array.from(rowSuffix(key).subarray(6)));
+      }
+      return keys;
+    };
+    this.#task(run, (outcome) => {
+      if (!outcome.ok) return reply.reject(outcome.error);
+      if (outcome.value === "unknown_base") return reply.resolve("unknown_base");
+      // Versions that were completed while the scan ran are in memory.
+      const since = this.#catalogue.recent.after(sequence);
+      if (since === undefined || !this.#ready()) return reply.resolve("busy");
+      const keys = sortedUnique([...outcome.value, ...since]);
+      return reply.resolve(answerChanges(this.#context(request.epoch, request.logSize), keys));
+    });
+  }
+
+  #answer<T>(run: () => Promise<T>, reply: Reply<T>): void {
+    this.#task(run, (outcome) => (outcome.ok ? reply.resolve(outcome.value) : reply.reject(outcome.error)));
+  }
+}
