@@ -138,9 +138,10 @@ class LevelStore implements Store, Engine {
   }
 
   /**
-   * A write that failed leaves LevelDB's log in doubt: part of the batch may sit in the file or in the C library's buffer, so
-   * that later writes land behind a torn record (and are lost on the next start) or the failed batch comes back. Therefore
-   * nothing more is written before the engine was opened again, which starts a new log, and the failed batch was taken back.
+   * A write that failed leaves LevelDB's log in doubt. On a full disk its end is torn, and later writes behind the torn record
+   * are lost on the next start although they were acknowledged; where only the sync failed, the refused batch comes back on the
+   * next start. Therefore nothing more is written before the engine was opened again, which starts a new log, and the refused
+   * batch was taken back.
    */
   async #writeGroup(operations: readonly EngineOperation[], durable: boolean): Promise<void> {
     if (this.#undo !== undefined) await this.#recover();
