@@ -1,0 +1,30 @@
+import { LIST_LIMIT_MAX, type RegistryNode } from "../../src/api.ts";
+import type { AgentRecord } from "../../protocols/record/record.ts";
+
+/** A promise that was broken. */
+export interface Violation {
+  /** The checker that found it. */
+  readonly checker: string;
+  /** What was wrong, and where. */
+  readonly message: string;
+  /** Virtual time, in milliseconds. */
+  readonly atMs: number;
+}
+
+/** Complaints that one checker reports of one run; the rest is only counted. */
+export const COMPLAINTS_MAX = 20;
+/** Pages of a listing; more mean that its cursor goes round in circles. */
+const PAGES_MAX = 1_000;
+
+/** All agents of one registry that `node` shows. */
+export async function catalogueOf(node: RegistryNode, registry: string): Promise<AgentRecord[]> {
+  const agents: AgentRecord[] = [];
+  let cursor: string | null = null;
+  for (let page = 0; page < PAGES_MAX; page++) {
+    const answer = await node.listAgents({ limit: LIST_LIMIT_MAX, registry, ...(cursor === null ? {} : { cursor }) });
+    agents.push(...answer.agents);
+    cursor = answer.cursor;
+    if (cursor === null) return agents;
+  }
+  throw new Error(`the listing of ${registry} had not ended after ${PAGES_MAX} pages`);
+}

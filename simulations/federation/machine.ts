@@ -1,0 +1,169 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { didKey, mintDid, peerIdOf } from "../../protocols/lib/did.ts";
+import type { MemoryHub } from "../../src/adapters/memory/hub.ts";
+import { createMemoryNetwork, type MemoryNetwork } from "../../src/adapters/memory/network.ts";
+import type { RegistryNode } from "../../src/api.ts";
+import { VirtualClock, type WallClock } from "../engine/clock.ts";
+import { Power } from "../engine/power.ts";
+import { VirtualScheduler } from "../engine/scheduler.ts";
+import type { SeededRandom } from "../engine/random.ts";
+import type { Simulation } from "../engine/simulation.ts";
+import type { FaultyDisk } from "../faults/disk.ts";
+import type { FaultyLink } from "../faults/link.ts";
+import { GatedStore } from "./gated-store.ts";
+import { Ledger } from "./ledger.ts";
+import type { MachineLog } from "./log.ts";
+import type { NodeSettings, StartNode } from "./start-node.ts";
+
+/** A process that could not start is started again after this, as a service manager would, in milliseconds. */
+const RESTART_MS = 1_000;
+/** Starts in a row that may fail before the machine is given up. */
+const FAILED_STARTS_MAX = 60;
+
+export interface MachineParts {
+  readonly simulation: Simulation;
+  readonly hub: MemoryHub;
+  readonly link: FaultyLink;
+  readonly wall: WallClock;
+  readonly disk: FaultyDisk;
+  readonly log: MachineLog;
+  readonly random: SeededRandom;
+  readonly startNode: StartNode;
+  readonly address: string;
+  /** Addresses of the peers that its operator configured. */
+  readonly peers: readonly string[];
+}
+
+/** A computer with a disk, a clock, a network card and one registry, which may crash and start again. */
+export class Machine {
+  readonly name: string;
+  readonly peerId: string;
+  readonly did: string;
+  readonly address: string;
+  readonly ledger: Ledger = new Ledger();
+  readonly #parts: MachineParts;
+  readonly #key: KeyObject;
+  readonly #publicKey: Uint8Array;
+  #runs = 0;
+  #power: Power = new Power("off");
+  #network: MemoryNetwork | undefined;
+  #node: RegistryNode | undefined;
+  #crashed = Promise.withResolvers<void>();
+
+  constructor(name: string, parts: MachineParts) {
+    this.name = name;
+    this.#parts = parts;
+    this.#key = ed25519FromSeed(parts.random.fork("key").bytes(32));
+    this.#publicKey = Buffer.from(createPublicKey(this.#key).export({ format: "jwk" }).x ?? "", "base64url");
+    this.peerId = peerIdOf(this.#publicKey);
+    this.did = didKey(this.#publicKey);
+    this.address = `${parts.address}/p2p/${this.peerId}`;
+    this.#power.off();
+  }
+
+  get wall(): WallClock {
+    return this.#parts.wall;
+  }
+
+  get disk(): FaultyDisk {
+    return this.#parts.disk;
+  }
+
+  get log(): MachineLog {
+    return this.#parts.log;
+  }
+
+  /** The node while it is up. */
+  get node(): RegistryNode | undefined {
+    return this.#node;
+  }
+
+  get network(): MemoryNetwork | undefined {
+    return this.#network;
+  }
+
+  get power(): Power {
+    return this.#power;
+  }
+
+  /** The DID that this registry mints for an agent. */
+  mintedDid(humanReadableId: string): string {
+    return mintDid(this.#publicKey, humanReadableId);
+  }
+
+  /** Starts of the process so far. */
+  get runs(): number {
+    return this.#runs;
+  }
+
+  /**
+   * Resolves once the node is up, or the machine crashed on the way.
+   * @throws the node's own error when it refuses to start FAILED_STARTS_MAX times in a row
+   */
+  async start(): Promise<void> {
+    for (let failures = 0; !this.#power.on;) {
+      try {
+        await this.#startOnce();
+        return;
+      } catch (error) {
+        if (++failures >= FAILED_STARTS_MAX) throw error;
+        this.log.of(this.#power.name).warn("the node did not start", { error });
+        this.crash({ powerCut: false });
+        await this.#parts.simulation.sleep(RESTART_MS);
+      }
+    }
+  }
+
+  /** The process dies now. With `powerCut` the machine does too, and comes back with the next start. */
+  crash(options: { readonly powerCut: boolean }): void {
+    if (!this.#power.on) return;
+    this.#power.off();
+    this.#node = undefined;
+    if (options.powerCut) this.#parts.link.setDown(this.peerId, true);
+    this.#network?.crash({ reset: !options.powerCut });
+    this.#network = undefined;
+    this.disk.reopen(options);
+    this.#crashed.resolve();
+  }
+
+  /** The answer of `question`, or `undefined` when the machine is down, crashes meanwhile, or the node rejects. */
+  async ask<T>(question: (node: RegistryNode) => Promise<T>): Promise<T | undefined> {
+    const node = this.#node;
+    if (node === undefined) return undefined;
+    try {
+      return await Promise.race([question(node), this.#crashed.promise as Promise<undefined>]);
+    } catch (error) {
+      this.log.of(this.#power.name).warn("the node refused a question", { error });
+      return undefined;
+    }
+  }
+
+  async #startOnce(): Promise<void> {
+    const { simulation, hub, link, wall, disk, log, random, startNode } = this.#parts;
+    const power = new Power(`${this.name}#${++this.#runs}`);
+    const crashed = Promise.withResolvers<void>();
+    const chance = random.fork(power.name);
+    this.#power = power;
+    this.#crashed = crashed;
+    link.setDown(this.peerId, false);
+    const network = createMemoryNetwork(hub, { peerId: this.peerId, listen: [this.#parts.address] });
+    this.#network = network;
+    const settings: NodeSettings = { name: this.name, key: this.#key, peers: this.#parts.peers };
+    const ports = {
+      clock: new VirtualClock(simulation, wall, power),
+      random: chance.fork("node"),
+      network,
+      store: new GatedStore(disk, power),
+      log: log.of(power.name),
+      scheduler: new VirtualScheduler(simulation, power, chance.fork("turns")),
+    };
+    const node = await Promise.race([startNode(ports, settings), crashed.promise]);
+    if (node !== undefined && power.on) this.#node = node;
+  }
+}
+
+const PKCS8_ED25519_PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
+
+function ed25519FromSeed(seed: Uint8Array): KeyObject {
+  return createPrivateKey({ key: Buffer.concat([PKCS8_ED25519_PREFIX, seed]), format: "der", type: "pkcs8" });
+}

@@ -1,0 +1,187 @@
+import { accusationsBy, ContradictionChecker } from "../checkers/contradiction.ts";
+import { outgrown } from "../checkers/bounds.ts";
+import { COMPLAINTS_MAX, type Violation } from "../checkers/checker.ts";
+import { differences } from "../checkers/convergence.ts";
+import { lostBy } from "../checkers/durability.ts";
+import { forgedAt, shownOtherwise } from "../checkers/forgery.ts";
+import { Simulation } from "../engine/simulation.ts";
+import { Nemesis } from "../faults/nemesis.ts";
+import type { FaultCounts } from "../faults/counts.ts";
+import { Federation } from "../federation/federation.ts";
+import type { Machine } from "../federation/machine.ts";
+import type { StartNode } from "../federation/start-node.ts";
+import { Workload } from "../federation/workload.ts";
+import { drawPlan, type RunPlan, type Scenario } from "./scenario.ts";
+
+/** The checkers that ask nodes look at the federation this often while faults are at work, in milliseconds. */
+const INSPECTION_MS = 5_000;
+/** Nodes whose whole listing is compared with the truth at each such look; at the end it is all of them. */
+const READERS_INSPECTED = 3;
+/** How often a healed federation is asked whether it has converged, in milliseconds. */
+const CONVERGENCE_POLL_MS = 250;
+/** Virtual time beyond the planned phases before a run is given up: start-up and the last checks. */
+const MARGIN_MS = 600_000;
+
+export interface RunOptions {
+  readonly scenario: Scenario;
+  readonly nodes: number;
+  readonly seed: number;
+  readonly startNode: StartNode;
+  readonly onLogLine?: (line: string) => void;
+  readonly onTraceLine?: (line: string) => void;
+}
+
+export interface RunReport {
+  readonly plan: RunPlan;
+  readonly traceHash: string;
+  readonly faults: FaultCounts;
+  readonly simulatedMs: number;
+  /** Virtual time from the end of the faults until all had converged; `undefined` when they did not. */
+  readonly convergedAfterMs: number | undefined;
+  readonly events: number;
+  readonly acknowledgements: number;
+  readonly checkpoints: number;
+  readonly violations: readonly Violation[];
+  /** The newest log lines of every machine; empty when all went well. */
+  readonly logs: readonly string[];
+}
+
+export function seedName(options: Pick<RunOptions, "scenario" | "nodes" | "seed">): string {
+  return `${options.scenario.name}/${options.nodes}/${options.seed}`;
+}
+
+/** One run of one seed: a safety phase under faults, then everything heals, then a liveness phase that must converge. */
+export async function runSeed(options: RunOptions): Promise<RunReport> {
+  const { scenario, nodes, seed, startNode, onLogLine, onTraceLine } = options;
+  const simulation = new Simulation({ seed: seedName(options), ...(onTraceLine === undefined ? {} : { onTraceLine }) });
+  const plan = drawPlan(scenario, nodes, seed, simulation.random.fork("plan"));
+  const didOf = (peerId: string): string | undefined => run.federation.machines.find((each) => each.peerId === peerId)?.did;
+  const contradictions = new ContradictionChecker(didOf);
+  const federation = new Federation({
+    simulation,
+    faults: plan.faults,
+    startNode,
+    observe: (event) => contradictions.observe(event),
+    ...(onLogLine === undefined ? {} : { onLogLine }),
+  });
+  const run = new Run(federation, plan, contradictions);
+  await run.toTheEnd();
+  return {
+    plan,
+    traceHash: simulation.trace.digest(),
+    faults: federation.counter.totals(),
+    simulatedMs: simulation.nowMs,
+    convergedAfterMs: run.convergedAfterMs,
+    events: simulation.events,
+    acknowledgements: federation.machines.reduce((sum, machine) => sum + machine.ledger.acknowledgements, 0),
+    checkpoints: contradictions.checkpoints,
+    violations: run.violations,
+    logs: run.violations.length === 0 ? [] : federation.machines.flatMap((machine) => machine.log.lines),
+  };
+}
+
+class Run {
+  readonly federation: Federation;
+  readonly violations: Violation[] = [];
+  convergedAfterMs: number | undefined;
+  readonly #plan: RunPlan;
+  readonly #contradictions: ContradictionChecker;
+  readonly #workload: Workload;
+  readonly #nemesis: Nemesis;
+  readonly #owners: Promise<void>[] = [];
+
+  constructor(federation: Federation, plan: RunPlan, contradictions: ContradictionChecker) {
+    this.federation = federation;
+    this.#plan = plan;
+    this.#contradictions = contradictions;
+    this.#workload = new Workload(federation, plan.workload);
+    this.#nemesis = new Nemesis(federation);
+  }
+
+  /** A failure of the run itself, such as a deadlock or a node that does not start, is a violation too. */
+  async toTheEnd(): Promise<void> {
+    const limitMs = this.#plan.safetyMs + this.#plan.livenessMs + MARGIN_MS;
+    try {
+      await this.federation.simulation.run(() => this.#script(), limitMs);
+    } catch (error) {
+      this.#report("run", [error instanceof Error ? (error.stack ?? error.message) : String(error)]);
+    }
+  }
+
+  async #script(): Promise<void> {
+    await this.#safety();
+    await this.#nemesis.heal();
+    this.#workload.stop();
+    await Promise.all(this.#owners);
+    if (this.#plan.lateJoiner) await this.federation.add().start();
+    await this.#liveness();
+    await this.#inspect(this.federation.running);
+    await this.#finalChecks();
+  }
+
+  async #safety(): Promise<void> {
+    const { federation } = this;
+    const { simulation } = federation;
+    const founders = this.#plan.nodes - this.#plan.joiners;
+    for (let i = 0; i < founders; i++) this.#join();
+    const joining = simulation.random.fork("joining");
+    for (let i = 0; i < this.#plan.joiners; i++) {
+      simulation.after(joining.between(0, this.#plan.safetyMs), () => this.#join());
+    }
+    this.#nemesis.start();
+    const inspection = simulation.random.fork("inspection");
+    while (simulation.nowMs < this.#plan.safetyMs) {
+      await simulation.sleep(Math.min(INSPECTION_MS, this.#plan.safetyMs - simulation.nowMs));
+      await this.#inspect(inspection.shuffle(federation.running).slice(0, READERS_INSPECTED));
+    }
+  }
+
+  #join(): void {
+    const machine = this.federation.add();
+    // A node that refuses to start is reported when all is healed, where every machine is started again.
+    machine.start().catch(() => undefined);
+    this.#owners.push(this.#workload.own(machine));
+  }
+
+  /** What must hold at any time. */
+  async #inspect(readers: readonly Machine[]): Promise<void> {
+    const { federation } = this;
+    for (const machine of federation.running) {
+      this.#report("bounds", await outgrown(federation, machine));
+      this.#report("contradiction", await accusationsBy(machine));
+    }
+    for (const reader of readers) this.#report("forgery", await forgedAt(federation, reader));
+  }
+
+  async #liveness(): Promise<void> {
+    const { simulation } = this.federation;
+    const healedMs = simulation.nowMs;
+    for (;;) {
+      const complaints = await differences(this.federation);
+      if (complaints.length === 0) {
+        this.convergedAfterMs = simulation.nowMs - healedMs;
+        return;
+      }
+      if (simulation.nowMs - healedMs >= this.#plan.livenessMs) {
+        this.#report("convergence", complaints);
+        return;
+      }
+      await simulation.sleep(CONVERGENCE_POLL_MS);
+    }
+  }
+
+  async #finalChecks(): Promise<void> {
+    const { federation } = this;
+    for (const home of federation.running) this.#report("durability", (await lostBy(home)) ?? []);
+    if (this.convergedAfterMs !== undefined) this.#report("forgery", await shownOtherwise(federation));
+    this.#report("contradiction", this.#contradictions.complaints);
+  }
+
+  #report(checker: string, complaints: readonly string[]): void {
+    const before = this.violations.filter((violation) => violation.checker === checker).length;
+    const atMs = this.federation.simulation.nowMs;
+    for (const message of complaints.slice(0, Math.max(0, COMPLAINTS_MAX - before))) {
+      this.violations.push({ checker, message, atMs });
+    }
+  }
+}
