@@ -1,12 +1,11 @@
 import type { Connection } from "@libp2p/interface";
 import type { Libp2p } from "libp2p";
-import type { Clock } from "../../ports/clock.ts";
 import { NetworkError, type DialTarget } from "../../ports/network.ts";
 import { parseAddress, type DialAddress } from "./addresses.ts";
 import type { Links } from "./links.ts";
 
 /** How long a connection that the peer dialled at the same time may take to reach us after ours was dropped. */
-const CROSSING_MS_MAX = 250;
+const CROSSING_MS_MAX = 500;
 
 /** One dial under way; what is learnt when its connection opens is noted here, as libp2p's errors do not carry it. */
 interface Attempt {
@@ -18,7 +17,6 @@ interface Attempt {
 export interface DialerOptions {
   readonly self: string;
   readonly links: Links;
-  readonly clock: Clock;
   readonly allow: (peerId: string) => boolean;
 }
 
@@ -92,7 +90,7 @@ export class Dialer {
 
   /** The dial reached a peer and gave us no connection of its own. */
   async #resolve(attempt: Attempt, signal: AbortSignal): Promise<string> {
-    const { links, clock } = this.#options;
+    const { links } = this.#options;
     const { peerId, verdict, address } = attempt;
     if (signal.aborted) throw gaveUp();
     if (verdict === "wrong_peer") {
@@ -100,14 +98,8 @@ export class Dialer {
     }
     const who = peerId ?? address.peerId;
     if (who === undefined || verdict === "refused") throw refused(address, who);
-    const timeUp = Promise.withResolvers<void>();
-    const cancel = clock.after(CROSSING_MS_MAX, timeUp.resolve);
-    signal.addEventListener("abort", () => timeUp.resolve(), { once: true });
-    try {
-      if ((await links.until(who, timeUp.promise)) !== undefined) return who;
-    } finally {
-      cancel();
-    }
+    if ((await links.next(who, CROSSING_MS_MAX, signal)) !== undefined) return who;
+    if (signal.aborted) throw gaveUp();
     throw refused(address, who);
   }
 

@@ -45,7 +45,7 @@ export class Links {
   readonly #events: LinkEvents;
   readonly #ready = new Map<string, Link>();
   readonly #pending = new Map<string, Set<PendingLink>>();
-  #watchers: (() => void)[] = [];
+  readonly #watchers: (() => void)[] = [];
 
   constructor(options: { self: string; clock: Clock; log: Log; events: LinkEvents }) {
     this.#self = options.self;
@@ -89,17 +89,22 @@ export class Links {
     return "pending";
   }
 
-  /** The peer's connection, now or as soon as one is confirmed; `undefined` when `deadline` comes first. */
-  async until(peerId: string, deadline: Promise<unknown>): Promise<Link | undefined> {
+  /**
+   * The peer's connection: the present one, or the next within `waitMs`, and as long as one waits for its echo.
+   * `undefined` when there is none by then or when the signal comes first.
+   */
+  async next(peerId: string, waitMs: number, signal: AbortSignal): Promise<Link | undefined> {
     let over = false;
-    const end = deadline.then(
-      () => (over = true),
-      () => (over = true),
-    );
-    while (!over && this.#ready.get(peerId) === undefined) {
-      const changed = new Promise<void>((resolve) => this.#watchers.push(resolve));
-      await Promise.race([changed, end]);
-    }
+    const notice = (): void => this.#changed();
+    const cancel = this.#clock.after(waitMs, () => {
+      over = true;
+      notice();
+    });
+    signal.addEventListener("abort", notice, { once: true });
+    const done = (): boolean => this.#ready.has(peerId) || signal.aborted || (over && !this.#pending.has(peerId));
+    while (!done()) await new Promise<void>((resolve) => this.#watchers.push(resolve));
+    signal.removeEventListener("abort", notice);
+    cancel();
     return this.#ready.get(peerId);
   }
 

@@ -45,6 +45,9 @@ export class Listeners {
     transport.createListener = (options) => {
       const listener = createListener(options);
       const listen = listener.listen.bind(listener);
+      const addEventListener: typeof listener.addEventListener = listener.addEventListener.bind(listener);
+      // At a listener's end libp2p would write its addresses to the peer store a second later, when the store may be closed.
+      listener.addEventListener = (type, ...rest) => (type === "close" ? undefined : addEventListener(type, ...rest));
       listener.listen = (address) =>
         this.#listen(
           address,

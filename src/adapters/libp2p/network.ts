@@ -82,7 +82,7 @@ class Libp2pNetwork implements Network {
     const events = { onReady: (link: Link) => this.#onReady(link), onGone: (link: Link) => this.#onGone(link) };
     const links = new Links({ self: this.peerId, clock, log, events });
     this.#links = links;
-    this.#dialer = new Dialer({ self: this.peerId, links, clock, allow: (peerId) => this.#allow(peerId) });
+    this.#dialer = new Dialer({ self: this.peerId, links, allow: (peerId) => this.#allow(peerId) });
     this.#gossip = new Gossip({
       topics: options.topics,
       log,
