@@ -21,6 +21,7 @@ export type ProtocolErrorCode =
   | "not_utf8"
   | "not_json"
   | "not_canonical"
+  | "duplicate_key"
   | "too_deep"
   | "schema"
   // names and keys
