@@ -1,10 +1,11 @@
 import { multiaddr } from "@multiformats/multiaddr";
 import { z } from "zod";
 import { publicKeyOfDid, publicKeyOfPeerId } from "../protocols/lib/did.ts";
+import { registryNameProblem } from "./identity/name.ts";
 
 /** All that an operator decides about a registry. One schema for every way to say it: flags, environment, files, code. */
 export interface RegistryConfig {
-  /** Shown to the federation and last segment of the SPIFFE ID: 1 to NAME_LENGTH_MAX of `A-Z a-z 0-9 . - _`. */
+  /** Shown to the federation and last segment of the SPIFFE ID: 1 to REGISTRY_NAME_LENGTH_MAX of `A-Z a-z 0-9 . - _`. */
   readonly name: string;
   /** Claimed alias (`did:web`), a host name in lower case; `null` for none. */
   readonly domain: string | null;
@@ -60,7 +61,6 @@ export const CONFIG_DEFAULTS: RegistryConfig = {
   requestsPerPeerPerMinuteMax: 600,
 };
 
-export const NAME_LENGTH_MAX = 64;
 export const ADDRESSES_MAX = 16;
 export const PEERS_MAX = 256;
 export const FOLLOW_MAX = 4_096;
@@ -131,12 +131,10 @@ const registryDid = z.string().refine((did) => !isThrowing(() => publicKeyOfDid(
 
 /** Checks a whole configuration and names every mistake by its field (zod issue paths). */
 export const registryConfigSchema: z.ZodType<RegistryConfig> = z.strictObject({
-  name: z
-    .string()
-    .max(NAME_LENGTH_MAX, `longer than ${NAME_LENGTH_MAX} characters`)
-    .refine((name) => /^[A-Za-z0-9._-]+$/.test(name) && name !== "." && name !== "..", {
-      error: (issue) => `"${String(issue.input)}" cannot stand in a SPIFFE ID`,
-    }),
+  name: z.string().superRefine((name, context) => {
+    const problem = registryNameProblem(name);
+    if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+  }),
   domain: z
     .string()
     .refine((name) => HOST_NAME.test(name), { error: (issue) => `"${String(issue.input)}" is not a host name` })

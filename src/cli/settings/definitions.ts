@@ -1,4 +1,5 @@
-import { CONFIG_DEFAULTS, LOG_LEVELS, NAME_LENGTH_MAX, type RegistryConfig } from "../../config.ts";
+import { CONFIG_DEFAULTS, LOG_LEVELS, type RegistryConfig } from "../../config.ts";
+import { REGISTRY_NAME_LENGTH_MAX } from "../../identity/name.ts";
 
 /** One setting as operators meet it: the same value by flag, by environment variable, in an env file, or by default. */
 export interface Setting {
@@ -22,7 +23,7 @@ export const SETTINGS: readonly Setting[] = [
     argument: "name",
     kind: "text",
     help: "name of this registry in the federation, last part of its SPIFFE ID",
-    fix: `use 1 to ${NAME_LENGTH_MAX} letters, digits, ".", "-" or "_", such as acme-agents`,
+    fix: `use 1 to ${REGISTRY_NAME_LENGTH_MAX} letters, digits, ".", "-" or "_", such as acme-agents`,
   },
   {
     field: "domain",

@@ -1,0 +1,67 @@
+import type { Command } from "commander";
+import { AdminClient } from "../admin/client.ts";
+import type { RegistryConfig } from "../config.ts";
+import { EXIT, type ExitCode } from "./exit.ts";
+import { paint, write, type CliIo } from "./io.ts";
+import { SETTINGS } from "./settings/definitions.ts";
+import { resolveSettings, type ResolvedSettings } from "./settings/resolve.ts";
+
+/** One run of the command line: options that every command takes, and how it speaks. */
+export class Cli {
+  readonly io: CliIo;
+  exitCode: ExitCode = EXIT.ok;
+
+  constructor(io: CliIo) {
+    this.io = io;
+  }
+
+  /** Data, as one line of JSON or as text for people. */
+  async show(command: Command, data: unknown, text: () => string): Promise<void> {
+    await write(this.io.stdout, (isJson(command) ? JSON.stringify(data) : text()) + "\n");
+  }
+
+  /** A message beside the data. */
+  say(text: string): void {
+    this.io.stderr.write(text + "\n");
+  }
+
+  warn(text: string): void {
+    this.say(`${paint(this.io.stderr, this.io.environment, "yellow", "warning:")} ${text}`);
+  }
+
+  settings(command: Command, only?: readonly (keyof RegistryConfig)[]): ResolvedSettings {
+    const options = command.optsWithGlobals<Record<string, unknown>>();
+    const flags = SETTINGS.flatMap(({ field, flag }) => {
+      const given = options[camelCase(flag)];
+      return given === undefined ? [] : [[field, Array.isArray(given) ? given : [String(given)]]];
+    });
+    return resolveSettings(
+      {
+        flags: Object.fromEntries(flags) as Partial<Record<keyof RegistryConfig, readonly string[]>>,
+        environment: this.io.environment,
+        envFile: options["envFile"] as string | undefined,
+        workingDirectory: this.io.workingDirectory,
+      },
+      only,
+    );
+  }
+
+  /** Runs `use` with the node of the data directory, and hangs up afterwards. */
+  async withNode<T>(command: Command, use: (client: AdminClient) => Promise<T>): Promise<T> {
+    const client = new AdminClient(this.settings(command, ["dataDir"]).config.dataDir);
+    try {
+      return await use(client);
+    } finally {
+      client.close();
+    }
+  }
+}
+
+export function isJson(command: Command): boolean {
+  return command.optsWithGlobals<{ json?: boolean }>().json === true;
+}
+
+/** `--data-dir` as commander names it: `dataDir`. */
+function camelCase(flag: string): string {
+  return flag.slice(2).replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+}

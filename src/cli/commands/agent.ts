@@ -1,0 +1,162 @@
+import { Option, type Command } from "commander";
+import { canonicalText } from "../../../protocols/lib/canonical.ts";
+import { recordJson, type AgentRecord } from "../../../protocols/record/record.ts";
+import { LIST_LIMIT_MAX, type AgentView, type Mutation, type MutationResult } from "../../api.ts";
+import { isJson, type Cli } from "../cli.ts";
+import { CliError, EXIT } from "../exit.ts";
+import { write } from "../io.ts";
+import { facts, plain, short, table } from "../text.ts";
+import { importCommand } from "./agent-import.ts";
+import { verifyCommand } from "./agent-verify.ts";
+import { readAgent } from "./read-agent.ts";
+
+const LIST_LIMIT_DEFAULT = "50";
+
+export function agentCommand(program: Command, cli: Cli): void {
+  const agent = program.command("agent").description("the agents of this registry and of those that it follows");
+  putCommand(agent, cli, "register", "create", "register one agent from a JSON file");
+  getCommand(agent, cli);
+  listCommand(agent, cli);
+  putCommand(agent, cli, "update", "update", "replace one agent by what a JSON file says");
+  deregisterCommand(agent, cli);
+  importCommand(agent, cli);
+  exportCommand(agent, cli);
+  verifyCommand(agent, cli);
+}
+
+const ifRevisionOption = (): Option =>
+  new Option("--if-revision <number>", "only if the stored revision is this one").argParser((text) =>
+    wholeNumber(text, "--if-revision"),
+  );
+
+function putCommand(agent: Command, cli: Cli, name: string, mode: "create" | "update", description: string): void {
+  agent
+    .command(name)
+    .argument("<file>", "one agent as JSON; - for standard input")
+    .addOption(ifRevisionOption())
+    .description(description)
+    .action(async (file: string, options: { ifRevision?: number }, command: Command) => {
+      const input = await readAgent(cli, file);
+      await mutateOne(cli, command, { op: "put", agent: input, mode, ...options });
+    });
+}
+
+function deregisterCommand(agent: Command, cli: Cli): void {
+  agent
+    .command("deregister")
+    .argument("<did>")
+    .addOption(ifRevisionOption())
+    .description("take an agent out of this registry's catalogue")
+    .action((did: string, options: { ifRevision?: number }, command: Command) =>
+      mutateOne(cli, command, { op: "delete", did, ...options }),
+    );
+}
+
+/** @throws CliError `refused` with the node's reason */
+async function mutateOne(cli: Cli, command: Command, mutation: Mutation): Promise<void> {
+  const [result] = await cli.withNode(command, (client) => client.mutate([mutation]));
+  if (result === undefined) throw new CliError(EXIT.failure, "no_answer", "the node did not answer for this agent");
+  if (result.outcome === "refused") throw new CliError(EXIT.refused, result.code, `refused (${result.code}): ${result.reason}`);
+  await cli.show(command, result, () => describeResult(result));
+}
+
+function describeResult(result: Exclude<MutationResult, { outcome: "refused" }>): string {
+  return `${result.outcome}  ${result.did}  revision ${result.revision}`;
+}
+
+function getCommand(agent: Command, cli: Cli): void {
+  agent
+    .command("get")
+    .argument("<did|name>", "DID, or a humanReadableId that one registry alone uses")
+    .option("--proof", "print record, inclusion proof, commit and checkpoint as one JSON document for `agent verify`")
+    .description("show one agent")
+    .action(async (id: string, options: { proof?: boolean }, command: Command) => {
+      if (options.proof === true) {
+        const document = await cli.withNode(command, (client) => client.proveAgent(id));
+        await cli.show(command, document, () => JSON.stringify(document, undefined, 2));
+        return;
+      }
+      const view = await cli.withNode(command, (client) => client.getAgent(id));
+      await cli.show(command, view, () => describeAgent(view));
+    });
+}
+
+function describeAgent({ agent, home, claims }: AgentView): string {
+  return facts([
+    ["name", plain(agent.name)],
+    ["id", plain(agent.humanReadableId)],
+    ["DID", agent.did],
+    ["home", `${plain(home.name)}${home.own ? " (this registry)" : ""}  ${home.did}`],
+    ["status", `${agent.status}, version ${plain(agent.version) || "unknown"}, revision ${agent.revision}`],
+    ["reputation", agent.reputation_score === undefined ? "" : agent.reputation_score.toFixed(2)],
+    ["capabilities", plain(agent.capabilities.join(", "))],
+    ["tags", plain(agent.tags.join(", "))],
+    ["endpoints", agent.endpoints.map(({ url, protocol }) => `${plain(protocol)}  ${plain(url)}`).join("\n")],
+    ["description", plain(agent.description)],
+    ["also claimed", claims.map((claim) => `${claim.home}, revision ${claim.agent.revision}`).join("\n")],
+  ]);
+}
+
+function listCommand(agent: Command, cli: Cli): void {
+  agent
+    .command("list")
+    .option("--limit <number>", `agents on a page, 1 to ${LIST_LIMIT_MAX}`, LIST_LIMIT_DEFAULT)
+    .option("--cursor <cursor>", "where the page before ended")
+    .option("--registry <did>", "only the agents of this registry")
+    .description("list agents, ours first, page by page")
+    .action(async (options: { limit: string; cursor?: string; registry?: string }, command: Command) => {
+      const limit = wholeNumber(options.limit, "--limit");
+      if (limit < 1 || limit > LIST_LIMIT_MAX) throw usage(`--limit takes 1 to ${LIST_LIMIT_MAX}, not ${options.limit}`);
+      const page = await cli.withNode(command, (client) => client.listAgents({ ...options, limit }));
+      await cli.show(command, page, () => describeList(page.agents));
+      if (page.cursor !== null && !isJson(command)) cli.say(`more: --cursor ${page.cursor}`);
+    });
+}
+
+const TITLE_COLUMNS = 40;
+
+function describeList(agents: readonly AgentRecord[]): string {
+  if (agents.length === 0) return "No agents.";
+  const rows = agents.map((agent) => [
+    short(plain(agent.humanReadableId), TITLE_COLUMNS, 0),
+    short(plain(agent.capabilities.join(", ")), TITLE_COLUMNS, 0),
+    agent.status,
+    short(agent.registry),
+    agent.did,
+  ]);
+  return table(["ID", "CAPABILITIES", "STATUS", "HOME", "DID"], rows);
+}
+
+function exportCommand(agent: Command, cli: Cli): void {
+  agent
+    .command("export")
+    .addOption(
+      new Option("--format <format>", "jsonl: whole records, one a line; original: the documents that they were imported from")
+        .choices(["jsonl", "original"])
+        .default("jsonl"),
+    )
+    .option("--registry <did|all>", "another registry's agents, or all that are held here; this registry's own by default")
+    .description("print agents, lossless, on standard output")
+    .action(async (options: { format: "jsonl" | "original"; registry?: string }, command: Command) => {
+      let withoutOriginal = 0;
+      await cli.withNode(command, async (client) => {
+        const registry = options.registry === "all" ? undefined : (options.registry ?? (await client.identity()).did);
+        for await (const record of client.exportAgents(registry)) {
+          const text = options.format === "jsonl" ? canonicalText(recordJson(record)) : record.original?.document;
+          if (text === undefined) withoutOriginal++;
+          else await write(cli.io.stdout, text + "\n");
+        }
+      });
+      if (withoutOriginal > 0)
+        cli.warn(`${withoutOriginal} agents were not imported from a document and are not in this export; use --format jsonl`);
+    });
+}
+
+function wholeNumber(text: string, flag: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw usage(`${flag} takes a whole number, not "${text}"`);
+  return Number(text);
+}
+
+function usage(message: string): CliError {
+  return new CliError(EXIT.usage, "usage", message);
+}

@@ -1,0 +1,50 @@
+import type { Command } from "commander";
+import type { PeerStatus, Status } from "../../api.ts";
+import type { Cli } from "../cli.ts";
+import { duration, facts, plain, plural, short, table } from "../text.ts";
+
+export function statusCommand(program: Command, cli: Cli): void {
+  program
+    .command("status")
+    .description("show the running node: its catalogue and the registries it knows")
+    .action(async (_options, command: Command) => {
+      const status = await cli.withNode(command, (client) => client.status());
+      await cli.show(command, status, () => describeStatus(status));
+    });
+}
+
+function describeStatus(status: Status): string {
+  const { catalog } = status;
+  const head = facts([
+    ["name", plain(status.name)],
+    ["DID", status.did],
+    ["addresses", status.multiaddrs.join("\n")],
+    ["up", duration(status.uptimeSeconds)],
+    ["catalogue", `${plural(catalog.agents, "agent")}, ${plural(catalog.logSize, "commit")}, epoch ${catalog.epoch}`],
+    ["map root", catalog.mapRoot],
+    ["checkpoint", catalog.checkpointTime ?? "none yet"],
+    ["paused", catalog.paused ?? ""],
+    ["evidence", status.evidence === 0 ? "" : `${plural(status.evidence, "piece")} of misbehaviour held`],
+  ]);
+  return `${head}\n\n${describePeers(status.peers)}`;
+}
+
+export function describePeers(peers: readonly PeerStatus[]): string {
+  if (peers.length === 0) return "No other registry is known yet.";
+  const rows = peers.map((peer) => [
+    plain(peer.name),
+    short(peer.did),
+    peer.connected ? peer.state : `${peer.state}, not connected`,
+    peer.agents,
+    syncState(peer),
+    peer.rttMs === null ? "" : `${peer.rttMs.toFixed(1)} ms`,
+    peer.refusedRecords,
+  ]);
+  return table(["REGISTRY", "DID", "STATE", "AGENTS", "SYNC", "RTT", "REFUSED"], rows);
+}
+
+function syncState(peer: PeerStatus): string {
+  if (!peer.followed) return "not followed";
+  if (peer.syncedRoot === null) return "not yet";
+  return peer.syncedRoot === peer.mapRoot ? "up to date" : "behind";
+}

@@ -1,0 +1,85 @@
+import { Command, CommanderError } from "commander";
+import { Cli } from "./cli.ts";
+import { agentCommand } from "./commands/agent.ts";
+import { devCommand } from "./commands/dev.ts";
+import { idCommand } from "./commands/id.ts";
+import { initCommand } from "./commands/init.ts";
+import { peerCommand } from "./commands/peer.ts";
+import { startCommand } from "./commands/start.ts";
+import { statusCommand } from "./commands/status.ts";
+import { stopCommand } from "./commands/stop.ts";
+import { syncCommand } from "./commands/sync.ts";
+import { versionCommand } from "./commands/version.ts";
+import { errorCodeOf, exitCodeOf, type ExitCode } from "./exit.ts";
+import { paint, type CliIo } from "./io.ts";
+import { SettingsError } from "./settings/mistakes.ts";
+
+const HELP_FOOTER = `
+These need no running node: init, start, id, agent verify, dev, version. The others speak to the node of --data-dir.
+Exit codes: 0 ok, 1 failure, 2 usage, 3 node unreachable, 4 refused or unverified, 5 partial.
+Data goes to standard output, messages to standard error.`;
+
+/** Runs one command line (without the interpreter and script) and returns its exit code; it never throws. */
+export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCode> {
+  const cli = new Cli(io);
+  const program = buildProgram(cli);
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return cli.exitCode;
+  } catch (error) {
+    if (!isSaid(error)) report(error, io, program.opts<ProgramOptions>());
+    return exitCodeOf(error);
+  }
+}
+
+function buildProgram(cli: Cli): Command {
+  const { stdout, stderr } = cli.io;
+  // Before the first .command(): subcommands copy these when they are made.
+  const program = new Command("registry")
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => void stdout.write(text), writeErr: (text) => void stderr.write(text) })
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError("(--help shows what there is)")
+    .description("A sovereign registry of AI agents that federates peer to peer.")
+    .option("--json", "print data as JSON, one document a line")
+    .option("--data-dir <directory>", "data directory of the registry (REGISTRY_DATA_DIR; default .registry)")
+    .option("--env-file <file>", "read settings from this file instead of .env")
+    .option("--log-level <level>", "debug also shows where an error came from (REGISTRY_LOG_LEVEL; default info)")
+    .addHelpText("after", HELP_FOOTER);
+  const groups: readonly ((program: Command, cli: Cli) => void)[] = [
+    initCommand,
+    startCommand,
+    stopCommand,
+    statusCommand,
+    idCommand,
+    agentCommand,
+    peerCommand,
+    syncCommand,
+    devCommand,
+    versionCommand,
+  ];
+  for (const addTo of groups) addTo(program, cli);
+  return program;
+}
+
+/** Commander has already written its own errors and the help. */
+function isSaid(error: unknown): boolean {
+  return error instanceof CommanderError;
+}
+
+interface ProgramOptions {
+  readonly json?: boolean;
+  readonly logLevel?: string;
+}
+
+function report(error: unknown, io: CliIo, options: ProgramOptions): void {
+  const message = error instanceof Error ? error.message : String(error);
+  if (options.json === true) {
+    const mistakes = error instanceof SettingsError ? { mistakes: error.mistakes } : {};
+    io.stderr.write(JSON.stringify({ error: { code: errorCodeOf(error), message, ...mistakes } }) + "\n");
+  } else {
+    io.stderr.write(`${paint(io.stderr, io.environment, "red", "error:")} ${message}\n`);
+  }
+  const level = options.logLevel ?? io.environment["REGISTRY_LOG_LEVEL"];
+  if (level === "debug" && error instanceof Error) io.stderr.write(`${error.stack ?? ""}\n`);
+}

@@ -1,0 +1,22 @@
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** 128 + SIGINT, as shells report a process that was interrupted. */
+const FORCED_EXIT_CODE = 130;
+
+/**
+ * The first signal drains, the second forces.
+ * @returns what stops listening
+ */
+export function onInterrupt(drain: () => void): () => void {
+  let isDraining = false;
+  const listener = (): void => {
+    // Nothing may be waited for any more: this is the way out when draining hangs.
+    if (isDraining) process.exit(FORCED_EXIT_CODE);
+    isDraining = true;
+    drain();
+  };
+  for (const signal of SIGNALS) process.on(signal, listener);
+  return () => {
+    for (const signal of SIGNALS) process.off(signal, listener);
+  };
+}
