@@ -87,7 +87,8 @@ export function answerFetch(context: AnswerContext, request: FetchRequest, since
   subtrees.sort((a, b) => comparePrefixes(a.prefix, b.prefix));
   const leaves = subtrees.map(({ prefix }) => Uint8Array.from(leavesUnder(map, prefix)));
   async function* batches(): AsyncGenerator<BatchEntry[]> {
-    for (let i = 0; i < subtrees.length; i++) yield await readSubtree(context.snapshot, number, request, subtrees[i] as Subtree, leaves[i] as Uint8Array);
+    for (let i = 0; i < subtrees.length; i++)
+      yield await readSubtree(context.snapshot, number, request, subtrees[i] as Subtree, leaves[i] as Uint8Array);
   }
   return answer(context, "replace", subtrees, batches);
 }
@@ -112,7 +113,8 @@ interface Subtree extends FrontierEntry {
 function heldLeaves(request: FetchRequest, first: number, count: number): Map<string, number> {
   const { hints, hintBytes } = request;
   const held = new Map<string, number>();
-  for (let leaf = first; leaf < first + count; leaf++) held.set(latin1(hints.subarray(leaf * hintBytes, (leaf + 1) * hintBytes)), leaf);
+  for (let leaf = first; leaf < first + count; leaf++)
+    held.set(latin1(hints.subarray(leaf * hintBytes, (leaf + 1) * hintBytes)), leaf);
   return held;
 }
 
@@ -158,4 +160,3 @@ function answer(
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
-

@@ -43,6 +43,7 @@ export class Catalogue {
   previous: string | undefined;
   #head: (VerifiedHead & { readonly signed: SignedHead }) | undefined;
   #storedDepth: number | undefined;
+  #everRefused = false;
 
   constructor(number: number, home: string, depth?: number) {
     this.number = number;
@@ -67,6 +68,11 @@ export class Catalogue {
 
   setHead(signed: SignedHead, verified: VerifiedHead = verifyHead(signed)): void {
     this.#head = { signed, ...verified };
+  }
+
+  /** Takes back a `setHead`. */
+  restoreHead(signed: SignedHead | undefined): void {
+    this.#head = signed && { signed, ...verifyHead(signed) };
   }
 
   /** Starts a new log for `epoch`; the map stays as it is. `previous` is the final checkpoint of the epoch before. */
@@ -105,7 +111,7 @@ export class Catalogue {
       operations.push(record === undefined ? { type: "del", key: at } : { type: "put", key: at, value: record });
       if (refused !== undefined) {
         operations.push({ type: "put", key: rowKey(this.number, "refused", key), value: Buffer.from(refused) });
-      } else if (this.refused.size > 0) {
+      } else if (this.#marked) {
         operations.push({ type: "del", key: rowKey(this.number, "refused", key) });
       }
       if (sequence !== undefined) {
@@ -157,7 +163,13 @@ export class Catalogue {
     return { type: "put", key: rowKey(this.number, "head"), value: encodeHeadRow(row) };
   }
 
+  /** Whether a refused row may stand in the store. */
+  get #marked(): boolean {
+    return this.#everRefused || this.refused.size > 0;
+  }
+
   #mark(name: string, refused: string | undefined): void {
+    this.#everRefused = true;
     if (refused === undefined) this.refused.delete(name);
     else if (this.refused.size < REFUSED_REASONS_MAX || this.refused.has(name)) this.refused.set(name, refused);
   }

@@ -28,7 +28,9 @@ export async function loadCatalogue(store: StoreReader, number: number, home: st
   const catalogue = fits(fromBuckets) ? fromBuckets : await loadFrom(store, number, row, fillFromRecords);
   if (!fits(catalogue)) {
     const signed = decodeCommit(row.head?.commit ?? new Uint8Array(0));
-    throw new CatalogueDamaged(`the stored records do not give the signed map root ${signed.roots.map} of ${signed.agents} agents`);
+    throw new CatalogueDamaged(
+      `the stored records do not give the signed map root ${signed.roots.map} of ${signed.agents} agents`,
+    );
   }
   await loadLog(store, catalogue);
   await loadRefused(store, catalogue);

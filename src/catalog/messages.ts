@@ -9,10 +9,20 @@ import type { CatalogStatus, Mutation, MutationResult } from "../api.ts";
 export type CatalogueQuery =
   | { readonly type: "get"; readonly key: Uint8Array; readonly reply: Reply<StoredRecord | undefined> }
   | { readonly type: "prove"; readonly key: Uint8Array; readonly reply: Reply<RecordProof | "absent" | "not_provable"> }
-  | { readonly type: "list"; readonly after: Uint8Array | undefined; readonly limit: number; readonly reply: Reply<StoredRecord[]> }
+  | {
+      readonly type: "list";
+      readonly after: Uint8Array | undefined;
+      readonly limit: number;
+      readonly reply: Reply<StoredRecord[]>;
+    }
   | { readonly type: "serve"; readonly request: SyncRequest; readonly reply: Reply<Answer | RefusalCode> }
   | { readonly type: "compare"; readonly request: CompareRequest; readonly reply: Reply<Comparison | RefusalCode> }
-  | { readonly type: "fetch"; readonly request: FetchRequest; readonly since: number; readonly reply: Reply<Answer | RefusalCode> };
+  | {
+      readonly type: "fetch";
+      readonly request: FetchRequest;
+      readonly since: number;
+      readonly reply: Reply<Answer | RefusalCode>;
+    };
 
 export interface StoredRecord {
   readonly key: Uint8Array;

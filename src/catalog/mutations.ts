@@ -80,7 +80,8 @@ export function write(
       return { hlc, result: conflict(did, `the agent is at revision ${reached}, not ${mutation.ifRevision}`) };
     }
     if (mutation.op === "delete" || fields === undefined) {
-      if (before === undefined) return { hlc, result: { outcome: "refused", did, code: "not_found", reason: "no such agent here" } };
+      if (before === undefined)
+        return { hlc, result: { outcome: "refused", did, code: "not_found", reason: "no such agent here" } };
       return { hlc, result: { outcome: "deleted", did, revision: reached }, change: { key }, deleted: reached };
     }
     if (mutation.mode === "create" && before !== undefined) {

@@ -7,7 +7,7 @@ import { equal, hex } from "../../protocols/lib/bytes.ts";
 import { HASH_BYTES } from "../../protocols/lib/hash.ts";
 import { decodeRecord } from "../../protocols/record/codec.ts";
 import type { Outcome, Reply } from "../actors/actor.ts";
-import type { Store } from "../ports/store.ts";
+import { StoreError, type Store } from "../ports/store.ts";
 import { answerChanges, answerFetch, answerWhole } from "./answers.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { differing } from "./descent.ts";
@@ -28,7 +28,11 @@ export class CatalogueQueries {
   readonly #store: Store;
   readonly #task: RunTask;
 
-  constructor(catalogue: Catalogue, store: Store, task: RunTask) {
+  readonly #damaged: (key: Uint8Array) => void;
+
+  /** @param damaged told of a record whose stored bytes failed their checksum */
+  constructor(catalogue: Catalogue, store: Store, task: RunTask, damaged: (key: Uint8Array) => void) {
+    this.#damaged = damaged;
     this.#catalogue = catalogue;
     this.#store = store;
     this.#task = task;
@@ -46,7 +50,10 @@ export class CatalogueQueries {
         return this.#serve(query.request, query.reply);
       case "compare":
         if (!this.#ready()) return query.reply.resolve(this.#refusal());
-        return query.reply.resolve({ version: this.#catalogue.sequence, differing: differing(this.#catalogue.map, query.request) });
+        return query.reply.resolve({
+          version: this.#catalogue.sequence,
+          differing: differing(this.#catalogue.map, query.request),
+        });
       case "fetch": {
         if (!this.#ready()) return query.reply.resolve(this.#refusal());
         const since = this.#catalogue.recent.after(Math.min(query.since, this.#catalogue.sequence));
@@ -154,6 +161,11 @@ export class CatalogueQueries {
   }
 
   #answer<T>(run: () => Promise<T>, reply: Reply<T>): void {
-    this.#task(run, (outcome) => (outcome.ok ? reply.resolve(outcome.value) : reply.reject(outcome.error)));
+    this.#task(run, (outcome) => {
+      if (outcome.ok) return reply.resolve(outcome.value);
+      const { error } = outcome;
+      if (error instanceof StoreError && error.code === "damaged" && error.key !== undefined) this.#damaged(rowSuffix(error.key));
+      return reply.reject(error);
+    });
   }
 }

@@ -1,0 +1,354 @@
+import { encodeCommit } from "../../protocols/checkpoint/commit.ts";
+import type { SignedHead } from "../../protocols/checkpoint/head.ts";
+import { commitLeafHash } from "../../protocols/checkpoint/log.ts";
+import { EMPTY } from "../../protocols/checkpoint/map.ts";
+import { checkpointOrigin, encodeCheckpoint, openCheckpoint, type Checkpoint } from "../../protocols/checkpoint/note.ts";
+import { equal, hex } from "../../protocols/lib/bytes.ts";
+import { hlcTime } from "../../protocols/record/hlc.ts";
+import type { Actor, Context, Outcome, Reply } from "../actors/actor.ts";
+import { NodeError, type CatalogStatus, type MutationResult } from "../api.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Log } from "../ports/log.ts";
+import type { Store, StoreOperation } from "../ports/store.ts";
+import type { Catalogue, Change } from "./catalogue.ts";
+import { collect, decide, lookUp, type Queued } from "./group-commit.ts";
+import { loadCatalogue } from "./load.ts";
+import type { CatalogMessage, Published } from "./messages.ts";
+import { CatalogueQueries, type RunTask } from "./queries.ts";
+import { prune } from "./prune.ts";
+import { OWN_CATALOGUE } from "./rows.ts";
+
+/** After a commit the next one waits this long, so that a busy catalogue signs at most 4 versions a second. */
+export const COMMIT_INTERVAL_MS = 250;
+/** Without changes a commit is made this often, so that staleness shows. */
+export const HEARTBEAT_MS = 60_000;
+/** Mutations decided in one commit. */
+export const COMMIT_MUTATIONS_MAX = 16_384;
+/** Mutations that wait; more are refused with `overloaded`. */
+export const QUEUED_MUTATIONS_MAX = 131_072;
+/** Messages that wait while the catalogue loads or writes. */
+export const STASH_MESSAGES_MAX = 4_096;
+
+export interface CatalogOptions {
+  readonly did: string;
+  readonly sign: (bytes: Uint8Array) => Uint8Array;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The data directory was copied or restored: nothing is signed before `own_head` or `head_settled` came. */
+  readonly unsure: boolean;
+  /** Called after a version is durable. */
+  readonly publish: (version: Published) => void;
+}
+
+/** Our own catalogue: the only writer. Mutations are collected into commits, each one atomic batch, signed, then published. */
+export class CatalogActor implements Actor<CatalogMessage> {
+  readonly #options: CatalogOptions;
+  readonly #context: Context<CatalogMessage>;
+  #catalogue: Catalogue | undefined;
+  #queries: CatalogueQueries | undefined;
+  #queue: Queued[] = [];
+  #stash: CatalogMessage[] = [];
+  #writing = false;
+  #unsure: boolean;
+  #paused: string | null = null;
+  #draining: Reply<void>[] | undefined;
+  #hlc: string | undefined;
+  #committedAtMs = Number.NEGATIVE_INFINITY;
+  #commitTimer = false;
+
+  constructor(options: CatalogOptions, context: Context<CatalogMessage>) {
+    this.#options = options;
+    this.#context = context;
+    this.#unsure = options.unsure;
+    this.#task(
+      () => loadCatalogue(options.store, OWN_CATALOGUE, options.did),
+      (outcome) => this.#loaded(outcome),
+    );
+  }
+
+  receive(message: CatalogMessage): void {
+    if (message.type === "step") return message.run(message.outcome);
+    if (this.#catalogue === undefined || this.#queries === undefined) return this.#defer(message);
+    switch (message.type) {
+      case "mutate":
+        return this.#mutate(message.mutations, message.reply);
+      case "status":
+        return message.reply.resolve(this.#status(this.#catalogue));
+      case "own_head":
+        return this.#writing ? this.#defer(message) : this.#ownHead(this.#catalogue, message.head);
+      case "head_settled":
+        if (this.#writing) return this.#defer(message);
+        return this.#unsure ? this.#raiseEpoch(this.#catalogue, this.#catalogue.head?.signed.note) : undefined;
+      case "drain":
+        (this.#draining ??= []).push(message.reply);
+        return this.#advance();
+      case "tick":
+        return this.#tick(message.what);
+      default:
+        return this.#writing ? this.#defer(message) : this.#queries.answer(message);
+    }
+  }
+
+  #loaded(outcome: Outcome<Catalogue>): void {
+    if (!outcome.ok) throw outcome.error;
+    const catalogue = outcome.value;
+    this.#catalogue = catalogue;
+    // Answers are made of map and rows together: not while a write is under way.
+    const task: RunTask = (run, then) =>
+      this.#task(run, (result) => (this.#writing ? this.#defer(this.#step(then, result)) : then(result)));
+    this.#queries = new CatalogueQueries(catalogue, this.#options.store, task, (key) =>
+      this.#options.log.error("a stored record is damaged: restore it from a backup or register the agent again", {
+        key: hex(key),
+      }),
+    );
+    if (catalogue.head !== undefined) {
+      this.#hlc = catalogue.head.commit.time.toString(16).padStart(12, "0") + "ffff";
+      this.#options.publish(published(catalogue, catalogue.head.signed));
+    }
+    if (catalogue.head === undefined) this.#unsure = false;
+    this.#context.after(HEARTBEAT_MS, { type: "tick", what: "heartbeat" });
+    if (catalogue.head === undefined) this.#begin(catalogue);
+    this.#unstash();
+  }
+
+  #mutate(mutations: Extract<CatalogMessage, { type: "mutate" }>["mutations"], reply: Reply<MutationResult[]>): void {
+    if (this.#draining !== undefined) return reply.reject(new NodeError("stopped", "the registry is stopping"));
+    if (this.#paused !== null) return reply.reject(new NodeError("paused", this.#paused));
+    if (this.#queue.length + mutations.length > QUEUED_MUTATIONS_MAX) {
+      return reply.reject(new NodeError("overloaded", `more than ${QUEUED_MUTATIONS_MAX} changes wait already: try again later`));
+    }
+    if (mutations.length === 0) return reply.resolve([]);
+    const results = new Array<MutationResult>(mutations.length);
+    let open = mutations.length;
+    mutations.forEach((mutation, i) => {
+      const settle = (result: MutationResult): void => {
+        results[i] = result;
+        open -= 1;
+        if (open === 0) reply.resolve(results);
+      };
+      this.#queue.push({ mutation, settle });
+    });
+    this.#advance();
+  }
+
+  #tick(what: "commit" | "heartbeat"): void {
+    const catalogue = this.#catalogue as Catalogue;
+    if (what === "commit") {
+      this.#commitTimer = false;
+      return this.#advance();
+    }
+    this.#context.after(HEARTBEAT_MS, { type: "tick", what: "heartbeat" });
+    const quiet = this.#options.clock.monotonic() - this.#committedAtMs >= HEARTBEAT_MS;
+    if (quiet && this.#maySign()) this.#begin(catalogue);
+    this.#task(
+      () => prune(this.#options.store, catalogue, this.#options.clock.now()),
+      (outcome) => {
+        if (!outcome.ok) this.#options.log.warn("the change log could not be pruned", { error: outcome.error });
+        else if (outcome.value !== undefined) catalogue.floor = Math.max(catalogue.floor, outcome.value);
+      },
+    );
+  }
+
+  /** Starts what can start: the next commit, or the end of draining. */
+  #advance(): void {
+    if (this.#writing || this.#catalogue === undefined) return;
+    if (this.#queue.length === 0) {
+      this.#draining?.forEach((reply) => reply.resolve());
+      return;
+    }
+    if (!this.#maySign()) return;
+    const waitMs = this.#committedAtMs + COMMIT_INTERVAL_MS - this.#options.clock.monotonic();
+    if (waitMs <= 0 || this.#draining !== undefined) return this.#begin(this.#catalogue);
+    if (this.#commitTimer) return;
+    this.#commitTimer = true;
+    this.#context.after(waitMs, { type: "tick", what: "commit" });
+  }
+
+  #maySign(): boolean {
+    return !this.#writing && !this.#unsure && this.#paused === null;
+  }
+
+  /** One commit: look up, decide, write, publish. With an empty queue it is a heartbeat. */
+  #begin(catalogue: Catalogue): void {
+    this.#writing = true;
+    const queue = this.#queue.splice(0, COMMIT_MUTATIONS_MAX);
+    const { batch, later, refused } = collect(queue, this.#options.did);
+    this.#queue.unshift(...later);
+    this.#task(
+      () => lookUp(this.#options.store, catalogue, batch),
+      (outcome) => {
+        if (!outcome.ok)
+          return this.#failed(
+            queue.filter((queued) => !later.includes(queued)),
+            outcome.error,
+          );
+        const { did, clock } = this.#options;
+        const context = { home: did, epoch: catalogue.epoch, nowMs: clock.now() };
+        const decided = decide(batch, outcome.value, catalogue, this.#hlc, context);
+        this.#hlc = decided.hlc;
+        const results = [...refused, ...decided.results];
+        // A batch in which nothing changed is answered without a version of its own, unless one is due.
+        if (queue.length > 0 && decided.changes.length === 0) return this.#finish(results);
+        this.#write(catalogue, decided.changes, decided.operations, results);
+      },
+    );
+  }
+
+  #write(
+    catalogue: Catalogue,
+    changes: readonly Change[],
+    operations: readonly StoreOperation[],
+    results: readonly (readonly [Queued, MutationResult])[],
+  ): void {
+    const undoMap = catalogue.apply(changes);
+    catalogue.map.update();
+    const { signed, leaf } = this.#sign(catalogue, changes.length);
+    const sequence = catalogue.sequence;
+    const buckets = catalogue.bucketOperations();
+    const before = catalogue.head;
+    catalogue.setHead(signed);
+    const rows = [
+      ...operations,
+      ...catalogue.changeOperations(changes, sequence),
+      ...buckets.operations,
+      catalogue.leafOperation(catalogue.log.size - 1, leaf),
+      catalogue.headOperation(),
+    ];
+    this.#task(
+      () => this.#options.store.batch(rows, { durable: true }),
+      (outcome) => {
+        if (!outcome.ok) {
+          // The first version of a raised epoch has no state to go back to in memory: load it again.
+          if (before === undefined) throw outcome.error;
+          undoMap();
+          buckets.undo();
+          catalogue.log.truncate(catalogue.log.size - 1);
+          catalogue.setHead(before.signed);
+          return this.#failed(
+            results.map(([queued]) => queued),
+            outcome.error,
+          );
+        }
+        catalogue.recent.add(
+          sequence,
+          changes.map(({ key }) => key),
+          catalogue.mapRoot,
+        );
+        this.#committedAtMs = this.#options.clock.monotonic();
+        this.#options.publish(published(catalogue, signed));
+        this.#finish(results);
+      },
+    );
+  }
+
+  #sign(catalogue: Catalogue, changes: number): { signed: SignedHead; leaf: Uint8Array } {
+    const { clock, did, sign } = this.#options;
+    const seq = catalogue.log.size;
+    const time = Math.max(clock.now(), catalogue.head?.commit.time ?? 0, this.#hlc === undefined ? 0 : hlcTime(this.#hlc));
+    const prev = { map: catalogue.head?.commit.roots.map ?? this.#rootBeforeEpoch ?? hex(EMPTY) };
+    const roots = { map: hex(catalogue.map.root()) };
+    const leaf = encodeCommit({ agents: catalogue.map.size, changes, epoch: catalogue.epoch, prev, roots, seq, time });
+    catalogue.log.append(commitLeafHash(leaf));
+    const head = { origin: checkpointOrigin(did, catalogue.epoch), size: seq + 1, root: catalogue.log.root() };
+    return {
+      signed: { note: encodeCheckpoint(head, sign), commit: leaf, logProof: catalogue.log.inclusion(seq, seq + 1) },
+      leaf,
+    };
+  }
+
+  #finish(results: readonly (readonly [Queued, MutationResult])[]): void {
+    this.#writing = false;
+    for (const [queued, result] of results) queued.settle(result);
+    this.#unstash();
+    this.#advance();
+  }
+
+  /** Nothing was written: say so to those who wait, keep serving what is durable. */
+  #failed(queue: readonly Queued[], error: Error): void {
+    this.#options.log.error("a commit could not be written; nothing of it was kept", { error });
+    const reason = `the change could not be stored: ${error.message}`;
+    // Settled together, so that a caller whose changes were split over two commits hears of it too.
+    this.#finish(queue.map((queued) => [queued, { outcome: "refused", did: null, code: "storage", reason }]));
+  }
+
+  #rootBeforeEpoch: string | undefined;
+
+  /** Rule 7: whatever a peer shows us under our own signature must be ours too, or we never sign in that epoch again. */
+  #ownHead(catalogue: Catalogue, shown: SignedHead): void {
+    const checkpoint = this.#open(shown);
+    if (checkpoint === undefined || checkpoint.epoch < catalogue.epoch) return;
+    if (checkpoint.epoch > catalogue.epoch && !this.#unsure) {
+      this.#paused = `another process signs as ${this.#options.did} (epoch ${checkpoint.epoch}, ours is ${catalogue.epoch}): stop one of the two, then start this one again`;
+      this.#options.log.error("nothing is signed any more", { reason: this.#paused });
+      return;
+    }
+    const known = checkpoint.epoch === catalogue.epoch && checkpoint.size <= catalogue.log.size;
+    if (known && equal(catalogue.log.rootAt(checkpoint.size), checkpoint.root)) {
+      // A peer's newest view of us that is our own newest settles the doubt.
+      if (checkpoint.size === catalogue.log.size) this.#unsure = false;
+      return this.#advance();
+    }
+    this.#options.log.warn("a peer holds a version of this catalogue that is not ours: raising the epoch", {
+      size: checkpoint.size,
+      epoch: checkpoint.epoch,
+    });
+    this.#raiseEpoch(catalogue, checkpoint.registryNote, checkpoint.epoch);
+  }
+
+  #open(head: SignedHead): Checkpoint | undefined {
+    try {
+      const checkpoint = openCheckpoint(head.note);
+      return checkpoint.did === this.#options.did ? checkpoint : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #raiseEpoch(catalogue: Catalogue, previous: string | undefined, seen: number = catalogue.epoch): void {
+    this.#unsure = false;
+    this.#rootBeforeEpoch = catalogue.mapRoot;
+    catalogue.startEpoch(Math.max(seen, catalogue.epoch) + 1, previous);
+    this.#writing = true;
+    this.#write(catalogue, [], [], []);
+  }
+
+  #status(catalogue: Catalogue): CatalogStatus {
+    const time = catalogue.head?.commit.time;
+    return {
+      agents: catalogue.map.size,
+      logSize: catalogue.log.size,
+      mapRoot: catalogue.mapRoot,
+      checkpointTime: time === undefined ? null : new Date(time).toISOString(),
+      epoch: catalogue.epoch,
+      paused:
+        this.#paused ??
+        (this.#unsure ? "waiting for peers to show our newest version: the data directory was copied or restored" : null),
+    };
+  }
+
+  #defer(message: CatalogMessage): void {
+    if (this.#stash.length < STASH_MESSAGES_MAX) this.#stash.push(message);
+    else if ("reply" in message)
+      (message.reply as Reply<never>).reject(new NodeError("overloaded", "too many requests wait: try again later"));
+  }
+
+  #unstash(): void {
+    const stash = this.#stash;
+    this.#stash = [];
+    for (const message of stash) this.receive(message);
+  }
+
+  #task<T>(run: (signal: AbortSignal) => Promise<T>, then: (outcome: Outcome<T>) => void): void {
+    this.#context.task(run, (outcome) => this.#step(then, outcome));
+  }
+
+  #step<T>(then: (outcome: Outcome<T>) => void, outcome: Outcome<T>): CatalogMessage {
+    return { type: "step", run: then as (outcome: Outcome<unknown>) => void, outcome };
+  }
+}
+
+function published(catalogue: Catalogue, head: SignedHead): Published {
+  const { epoch, log, mapRoot, map, previous } = catalogue;
+  return { head, epoch, size: log.size, mapRoot, agents: map.size, previous };
+}

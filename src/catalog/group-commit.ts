@@ -1,0 +1,135 @@
+import { hex } from "../../protocols/lib/bytes.ts";
+import { mintDid, ownerOfMinted, publicKeyOfDid } from "../../protocols/lib/did.ts";
+import { keyOf } from "../../protocols/lib/hash.ts";
+import { decodeRecord } from "../../protocols/record/codec.ts";
+import type { MutationResult } from "../api.ts";
+import type { StoreOperation, StoreReader } from "../ports/store.ts";
+import type { Catalogue, Change } from "./catalogue.ts";
+import { nameKey, prepare, write, type Existing, type Prepared, type WriteContext } from "./mutations.ts";
+import { OWN_CATALOGUE, readU48, rowKey, u48 } from "./rows.ts";
+import type { Mutation } from "../api.ts";
+
+/** A mutation in the queue, with where its result goes. */
+export interface Queued {
+  readonly mutation: Mutation;
+  readonly settle: (result: MutationResult) => void;
+}
+
+type Settled = Exclude<Prepared, { refusal: MutationResult }> & { readonly queued: Queued };
+
+/** What the rows say about the agents that a commit touches. */
+export interface Lookup {
+  readonly agents: ReadonlyMap<string, Existing>;
+  /** Name key (hex) → key (hex) of the agent that holds the name without its DID spelling it. */
+  readonly names: ReadonlyMap<string, string>;
+}
+
+export interface Decided {
+  readonly changes: readonly Change[];
+  readonly operations: readonly StoreOperation[];
+  readonly results: readonly (readonly [Queued, MutationResult])[];
+  readonly hlc: string | undefined;
+}
+
+/** Settles names and splits what can be decided now from what must wait: one change of an agent in each commit. */
+export function collect(
+  queue: readonly Queued[],
+  home: string,
+): { batch: Settled[]; later: Queued[]; refused: (readonly [Queued, MutationResult])[] } {
+  const batch: Settled[] = [];
+  const later: Queued[] = [];
+  const refused: (readonly [Queued, MutationResult])[] = [];
+  const taken = new Set<string>();
+  for (const queued of queue) {
+    const prepared = prepare(queued.mutation, home);
+    if ("refusal" in prepared) refused.push([queued, prepared.refusal]);
+    else if (taken.has(prepared.did)) later.push(queued);
+    else {
+      taken.add(prepared.did);
+      batch.push({ ...prepared, queued });
+    }
+  }
+  return { batch, later, refused };
+}
+
+/** Reads what `decide` needs: published records, tombstones, and who holds the names. */
+export async function lookUp(store: StoreReader, catalogue: Catalogue, batch: readonly Settled[]): Promise<Lookup> {
+  const known = batch.map(({ key }) => catalogue.map.get(key) !== undefined);
+  const rows = await store.getMany(batch.map(({ key }, i) => rowKey(OWN_CATALOGUE, known[i] ? "record" : "tombstone", key)));
+  const agents = new Map<string, Existing>();
+  batch.forEach(({ key }, i) => {
+    const row = rows[i];
+    if (row !== undefined) agents.set(hex(key), known[i] ? { record: row } : { tombstone: readU48(row) });
+  });
+  const names = batch.flatMap(({ fields }) => (fields === undefined ? [] : [nameKey(fields.humanReadableId)]));
+  const holders = await store.getMany(names.map((name) => rowKey(OWN_CATALOGUE, "name", name)));
+  const held = names.flatMap((name, i) => (holders[i] === undefined ? [] : [[hex(name), hex(holders[i])] as const]));
+  return { agents, names: new Map(held) };
+}
+
+/** Decides the batch in order: pure, apart from the clock reading that it carries along. */
+export function decide(
+  batch: readonly Settled[],
+  lookup: Lookup,
+  catalogue: Catalogue,
+  hlc: string | undefined,
+  context: WriteContext,
+): Decided {
+  const changes: Change[] = [];
+  const operations: StoreOperation[] = [];
+  const results: (readonly [Queued, MutationResult])[] = [];
+  const names = new Map(lookup.names);
+  let clock = hlc;
+  for (const item of batch) {
+    const existing = lookup.agents.get(hex(item.key)) ?? {};
+    const clash = item.fields && nameClash(item.fields.humanReadableId, item, names, catalogue, context.home);
+    if (clash !== undefined) {
+      results.push([item.queued, clash]);
+      continue;
+    }
+    const written = write(item, existing, clock, context);
+    clock = written.hlc;
+    results.push([item.queued, written.result]);
+    if (written.change === undefined) continue;
+    changes.push(written.change);
+    if (written.deleted !== undefined) {
+      const value = Buffer.concat([u48(written.deleted), u48(context.nowMs)]);
+      operations.push({ type: "put", key: rowKey(OWN_CATALOGUE, "tombstone", item.key), value });
+    } else if (existing.tombstone !== undefined) {
+      operations.push({ type: "del", key: rowKey(OWN_CATALOGUE, "tombstone", item.key) });
+    }
+    if (ownerOfMinted(item.did) === undefined) operations.push(...nameOperations(item, existing, names));
+  }
+  return { changes, operations, results, hlc: clock };
+}
+
+/** `humanReadableId` is unique within a home: held by a minted DID that spells it, or by the row of another DID. */
+function nameClash(
+  name: string,
+  item: Settled,
+  names: ReadonlyMap<string, string>,
+  catalogue: Catalogue,
+  home: string,
+): MutationResult | undefined {
+  const holder = names.get(hex(nameKey(name)));
+  const spelled = keyOf(mintDid(publicKeyOfDid(home), name));
+  const other =
+    holder !== undefined ? holder !== hex(item.key) : hex(spelled) !== hex(item.key) && catalogue.map.get(spelled) !== undefined;
+  if (!other) return undefined;
+  return { outcome: "refused", did: item.did, code: "name_taken", reason: `another agent here is called "${name}"` };
+}
+
+function nameOperations(item: Settled, existing: Existing, names: Map<string, string>): StoreOperation[] {
+  const operations: StoreOperation[] = [];
+  const before = existing.record && decodeRecord(existing.record).humanReadableId;
+  if (before !== undefined && before !== item.fields?.humanReadableId) {
+    operations.push({ type: "del", key: rowKey(OWN_CATALOGUE, "name", nameKey(before)) });
+    names.delete(hex(nameKey(before)));
+  }
+  if (item.fields !== undefined) {
+    const name = nameKey(item.fields.humanReadableId);
+    operations.push({ type: "put", key: rowKey(OWN_CATALOGUE, "name", name), value: item.key });
+    names.set(hex(name), hex(item.key));
+  }
+  return operations;
+}

@@ -1,0 +1,29 @@
+import type { SignedHead } from "../../protocols/checkpoint/head.ts";
+import type { Outcome, Reply } from "../actors/actor.ts";
+import type { SyncStatus } from "../api.ts";
+import type { CatalogueQuery } from "../catalog/messages.ts";
+
+/** What may be sent to a replica: the actor that follows one registry. */
+export type ReplicaMessage =
+  | CatalogueQuery
+  /** A head of the followed registry, from gossip or a peer; it is verified here. */
+  | { readonly type: "head"; readonly head: SignedHead }
+  /** Peers that may be asked, best first: the home itself if it is connected, then others that may replicate it. */
+  | { readonly type: "sources"; readonly peerIds: readonly string[] }
+  /** The followed registry's descriptor names this epoch, and the final checkpoint of the one before. */
+  | { readonly type: "epoch"; readonly epoch: number; readonly previous: string | undefined; readonly name: string }
+  /** Syncs now; resolves when up to date or failed. */
+  | { readonly type: "sync"; readonly reply: Reply<SyncStatus> }
+  | { readonly type: "status"; readonly reply: Reply<ReplicaStatus> }
+  /** Of the actor to itself. */
+  | { readonly type: "step"; readonly run: (outcome: Outcome<unknown>) => void; readonly outcome: Outcome<unknown> }
+  | { readonly type: "turn"; readonly run: () => void }
+  | { readonly type: "retry" };
+
+export interface ReplicaStatus extends SyncStatus {
+  readonly refusedRecords: number;
+  readonly epoch: number;
+  readonly logSize: number;
+  /** The newest head that is complete here, for handshakes: it lets a restored registry learn its own newest version. */
+  readonly head: SignedHead | undefined;
+}

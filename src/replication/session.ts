@@ -1,0 +1,319 @@
+import type { AnswerStart, LeafHints, SyncTarget } from "../../protocols/catalog-sync/client.ts";
+import type { BatchEntry, FrontierEntry, SyncRequest } from "../../protocols/catalog-sync/messages.ts";
+import { SALT_BYTES } from "../../protocols/catalog-sync/messages.ts";
+import type { Prefix } from "../../protocols/checkpoint/prefix.ts";
+import { containsKey } from "../../protocols/checkpoint/prefix.ts";
+import { commitLeafHash } from "../../protocols/checkpoint/log.ts";
+import { EMPTY } from "../../protocols/checkpoint/map.ts";
+import { verifyHead, type VerifiedHead } from "../../protocols/checkpoint/head.ts";
+import { compare, equal, hex } from "../../protocols/lib/bytes.ts";
+import { ProtocolError } from "../../protocols/lib/errors.ts";
+import { HASH_BYTES, valueOf } from "../../protocols/lib/hash.ts";
+import { admit } from "../../protocols/record/codec.ts";
+import type { Catalogue, Change } from "../catalog/catalogue.ts";
+import { leafHints, leafKeys, subtreeHints, type HintQuestion } from "../catalog/descent.ts";
+import { fold, leavesUnder, subtreeHash } from "../catalog/tree/subtrees.ts";
+import { LEAF_BYTES } from "../catalog/tree/slab.ts";
+import { MapHeap } from "../catalog/tree/map-heap.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Random } from "../ports/random.ts";
+import type { Store, StoreOperation } from "../ports/store.ts";
+
+/** An answer with at most this many changes, and bytes of records, is committed in one transaction. */
+export const SMALL_CHANGES_MAX = 2_048;
+export const SMALL_BYTES_MAX = 16_777_216;
+/** Batches of a bulk answer that may be on their way to the disk while the next one is read. */
+const WRITES_AHEAD_MAX = 4;
+
+export interface SessionPorts {
+  readonly catalogue: Catalogue;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Agents that we are willing to replicate of this registry. */
+  readonly agentsMax: number;
+  /** Runs `work` in the replica's own turn: the map and log change nowhere else. */
+  readonly turn: <T>(work: () => T) => Promise<T>;
+  readonly progress: (received: number, total: number) => void;
+}
+
+interface Open {
+  readonly start: AnswerStart;
+  readonly verified: VerifiedHead;
+  readonly bulk: boolean;
+  /** Keys of our leaves that a fetch named, in the order of its hints. */
+  readonly held: Uint8Array;
+}
+
+/**
+ * Brings one replica from its version to the next. Data are checked against the folded frontier before anything is kept: a
+ * small answer becomes durable in one batch, a bulk answer subtree by subtree, so that a cut one is resumed.
+ */
+export class ReplicaSession implements SyncTarget {
+  readonly #ports: SessionPorts;
+  /** Log leaves of the last completed version, to which an unfinished session returns. */
+  readonly #logSize: number;
+  #open: Open | undefined;
+  #held: Uint8Array = new Uint8Array(0);
+  #undo: (() => void)[] = [];
+  #changes: Change[] = [];
+  #received = 0;
+  #writes: Promise<void>[] = [];
+
+  constructor(ports: SessionPorts) {
+    this.#ports = ports;
+    this.#logSize = ports.catalogue.log.size;
+  }
+
+  plan(): Promise<{ request: SyncRequest; descend: boolean; leaves: number }> {
+    return this.#ports.turn(() => {
+      const { catalogue } = this.#ports;
+      const { home: registry, epoch, log, map } = catalogue;
+      const whole = catalogue.head === undefined || catalogue.state !== "complete";
+      const base = whole ? { baseSize: 0, baseRoot: EMPTY } : { baseSize: log.size, baseRoot: map.root() };
+      const request = { kind: "request", registry, epoch, ...base, logSize: log.size } as const;
+      return { request, descend: whole && map.size > 0, leaves: map.size };
+    });
+  }
+
+  begin(start: AnswerStart): Promise<"proceed" | "current" | "descend"> {
+    return this.#ports.turn(() => {
+      const { catalogue, agentsMax } = this.#ports;
+      const verified = verifyHead(start.head);
+      this.#checkHead(verified);
+      const current = catalogue.state === "complete" && verified.checkpoint.size === this.#logSize;
+      if (verified.commit.agents > agentsMax) {
+        const detail = { agents: verified.commit.agents, agentsMax };
+        throw new ProtocolError(
+          "limit_exceeded",
+          `the catalogue has ${verified.commit.agents} agents, we replicate at most ${agentsMax}`,
+          detail,
+        );
+      }
+      this.#appendLog(start, verified);
+      if (current && start.frontier.length === 0) return "current";
+      if (hex(fold(catalogue.map, start.frontier)) !== verified.commit.roots.map) {
+        catalogue.log.truncate(this.#logSize);
+        return "descend";
+      }
+      const bulk = start.changes > SMALL_CHANGES_MAX;
+      this.#open = { start, verified, bulk, held: this.#held };
+      if (bulk) catalogue.map.reserve(Math.min(verified.commit.agents, MapHeap.RESERVE_MAX));
+      this.#ports.progress(0, start.changes);
+      return "proceed";
+    });
+  }
+
+  async batch(index: number, entries: readonly BatchEntry[]): Promise<void> {
+    const { start, bulk } = this.#opened();
+    const entry = start.frontier[index] as FrontierEntry;
+    const incoming = this.#examine(entries);
+    const operations = await this.#ports.turn(() => this.#apply(entry, incoming, start.mode));
+    this.#received += entries.length;
+    this.#ports.progress(this.#received, start.changes);
+    if (!bulk) return;
+    const write = this.#ports.store.batch(operations, { durable: false });
+    // A failed write is reported by the wait below, or by `end`.
+    write.catch(() => undefined);
+    this.#writes.push(write);
+    if (this.#writes.length > WRITES_AHEAD_MAX) await this.#writes.shift();
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#writes);
+    const { catalogue, store } = this.#ports;
+    const before = {
+      signed: catalogue.head?.signed,
+      state: catalogue.state,
+      floor: catalogue.floor,
+      syncedAtMs: catalogue.syncedAtMs,
+    };
+    const { operations, undo } = await this.#ports.turn(() => this.#complete());
+    try {
+      await store.batch(operations, { durable: true });
+    } catch (error) {
+      await this.#ports.turn(() => {
+        undo();
+        Object.assign(catalogue, { state: before.state, floor: before.floor, syncedAtMs: before.syncedAtMs });
+        catalogue.restoreHead(before.signed);
+      });
+      throw error;
+    }
+    await this.#ports.turn(() => {
+      const keys = this.#changes.map(({ key }) => key);
+      if (this.#opened().bulk) catalogue.recent.reset(catalogue.sequence);
+      else catalogue.recent.add(catalogue.sequence, keys, catalogue.mapRoot);
+      this.#open = undefined;
+      this.#undo = [];
+    });
+  }
+
+  /** Takes back what an unfinished session changed in memory; a bulk answer stays as far as it came, as a partial version. */
+  abandon(): void {
+    const { catalogue } = this.#ports;
+    for (const undo of this.#undo.reverse()) undo();
+    if (this.#open !== undefined || catalogue.log.size > this.#logSize) catalogue.log.truncate(this.#logSize);
+    this.#undo = [];
+    this.#open = undefined;
+  }
+
+  hints(question: HintQuestion): Promise<Uint8Array> {
+    return this.#ports.turn(() => subtreeHints(this.#ports.catalogue.map, question));
+  }
+
+  leaves(question: { prefixes: readonly Prefix[]; salt: Uint8Array; hintBytes: number }): Promise<LeafHints> {
+    return this.#ports.turn(() => {
+      this.#held = leafKeys(this.#ports.catalogue.map, question.prefixes);
+      return leafHints(this.#ports.catalogue.map, question);
+    });
+  }
+
+  salt(): Uint8Array {
+    return this.#ports.random.bytes(SALT_BYTES);
+  }
+
+  #opened(): Open {
+    if (this.#open === undefined) throw new Error("no answer is open");
+    return this.#open;
+  }
+
+  #checkHead({ checkpoint }: VerifiedHead): void {
+    const { home, epoch } = this.#ports.catalogue;
+    if (checkpoint.did !== home || checkpoint.epoch !== epoch) {
+      throw new ProtocolError("wrong_origin", `expected ${home}, epoch ${epoch}; the checkpoint is of ${checkpoint.origin}`);
+    }
+    if (checkpoint.size < this.#logSize) {
+      const detail = { size: checkpoint.size, ours: this.#logSize };
+      throw new ProtocolError(
+        "out_of_order",
+        `an older version was served: ${checkpoint.size} commits, we have ${this.#logSize}`,
+        detail,
+      );
+    }
+  }
+
+  /** The log must continue ours and end in the commit of the header. */
+  #appendLog(start: AnswerStart, { checkpoint }: VerifiedHead): void {
+    const { log } = this.#ports.catalogue;
+    if (start.logLeaves.length !== (checkpoint.size - this.#logSize) * HASH_BYTES) {
+      throw new ProtocolError("bad_frame", "the answer does not bring the log leaves that we lack");
+    }
+    for (let at = 0; at < start.logLeaves.length; at += HASH_BYTES) log.append(start.logLeaves.subarray(at, at + HASH_BYTES));
+    const last = checkpoint.size === 0 ? undefined : log.leafHash(checkpoint.size - 1);
+    if (last === undefined || !equal(log.root(), checkpoint.root) || !equal(last, commitLeafHash(start.head.commit))) {
+      log.truncate(this.#logSize);
+      throw new ProtocolError("bad_proof", "the log that was served does not continue the one that we hold");
+    }
+  }
+
+  /** What needs no state: hashes, and whether each record may be shown. A record that fails the check is still replicated. */
+  #examine(entries: readonly BatchEntry[]): Change[] {
+    const { catalogue, clock } = this.#ports;
+    const context = { home: catalogue.home, epoch: catalogue.epoch, nowMs: clock.now() };
+    return entries.map((entry): Change => {
+      if (entry.op === "delete") return { key: entry.key };
+      if (entry.op === "keep") return { key: this.#heldKey(entry.leaf) };
+      const { key, record } = entry;
+      const refused = refusal(record, key, context);
+      return { key, record, value: valueOf(record), ...(refused !== undefined && { refused }) };
+    });
+  }
+
+  #heldKey(leaf: number): Uint8Array {
+    const { held } = this.#opened();
+    const key = held.subarray(leaf * HASH_BYTES, (leaf + 1) * HASH_BYTES);
+    if (key.length === 0) throw new ProtocolError("bad_frame", `leaf ${leaf} was not named in our question`);
+    return key;
+  }
+
+  #apply(entry: FrontierEntry, incoming: readonly Change[], mode: "delta" | "replace"): StoreOperation[] {
+    const { catalogue } = this.#ports;
+    const changes = mode === "delta" ? [...incoming] : this.#replaced(entry.prefix, incoming);
+    incoming.forEach(({ key }, i) => {
+      const before = incoming[i - 1];
+      if (!containsKey(entry.prefix, key) || (before !== undefined && compare(before.key, key) >= 0)) {
+        throw new ProtocolError("out_of_order", "a batch's keys are not ascending under its prefix");
+      }
+    });
+    const undo = catalogue.apply(changes);
+    catalogue.map.update();
+    if (!equal(subtreeHash(catalogue.map, entry.prefix), entry.hash)) {
+      undo();
+      throw new ProtocolError(
+        "bad_proof",
+        `a batch does not give the subtree that its frontier promised (${entry.prefix.length} bits)`,
+      );
+    }
+    if (!this.#opened().bulk) {
+      this.#undo.push(undo);
+      this.#changes.push(...changes);
+      const bytes = this.#changes.reduce((sum, { record }) => sum + (record?.length ?? 0), 0);
+      if (bytes > SMALL_BYTES_MAX) return this.#becomeBulk();
+      return [];
+    }
+    return this.#bulkOperations(changes);
+  }
+
+  /** In `replace`, leaves that are named stay, all others under the prefix go. */
+  #replaced(prefix: Prefix, incoming: readonly Change[]): Change[] {
+    const { map } = this.#ports.catalogue;
+    const named = new Set(incoming.map(({ key }) => hex(key)));
+    const changes = incoming.filter(({ value }) => value !== undefined);
+    const leaves = leavesUnder(map, prefix);
+    for (let at = 0; at < leaves.length; at += LEAF_BYTES) {
+      const key = leaves.slice(at, at + HASH_BYTES);
+      if (!named.has(hex(key))) changes.push({ key });
+    }
+    return changes;
+  }
+
+  #becomeBulk(): StoreOperation[] {
+    const changes = this.#changes;
+    this.#open = { ...this.#opened(), bulk: true };
+    this.#undo = [];
+    this.#changes = [];
+    return this.#bulkOperations(changes);
+  }
+
+  #bulkOperations(changes: readonly Change[]): StoreOperation[] {
+    const { catalogue } = this.#ports;
+    const operations: StoreOperation[] = [];
+    if (catalogue.state === "complete") {
+      // From here on the map is between versions, on disk too: the same batch says so.
+      catalogue.state = catalogue.head === undefined ? "fresh" : "partial";
+      operations.push(catalogue.headOperation());
+    }
+    const sequence = catalogue.state === "fresh" ? undefined : catalogue.sequence;
+    operations.push(...catalogue.changeOperations(changes, sequence), ...catalogue.bucketOperations().operations);
+    return operations;
+  }
+
+  #complete(): { operations: StoreOperation[]; undo: () => void } {
+    const { catalogue, clock } = this.#ports;
+    const { start, verified, bulk } = this.#opened();
+    if (hex(catalogue.map.root()) !== verified.commit.roots.map || catalogue.map.size !== verified.commit.agents) {
+      throw new ProtocolError("bad_proof", "all batches came, but the map is not the one that was signed");
+    }
+    if (catalogue.state === "fresh" || (bulk && catalogue.head === undefined)) catalogue.floor = catalogue.sequence;
+    catalogue.state = "complete";
+    catalogue.syncedAtMs = clock.now();
+    catalogue.setHead(start.head, verified);
+    const buckets = catalogue.bucketOperations();
+    const operations = [...catalogue.changeOperations(this.#changes, catalogue.sequence), ...buckets.operations];
+    for (let i = this.#logSize; i < catalogue.log.size; i++) {
+      operations.push(catalogue.leafOperation(i, i === catalogue.log.size - 1 ? start.head.commit : catalogue.log.leafHash(i)));
+    }
+    operations.push(catalogue.headOperation());
+    return { operations, undo: buckets.undo };
+  }
+}
+
+function refusal(record: Uint8Array, key: Uint8Array, context: Parameters<typeof admit>[2]): string | undefined {
+  try {
+    admit(record, key, context);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ProtocolError) return error.code;
+    throw error;
+  }
+}
