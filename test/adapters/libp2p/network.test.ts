@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { createLibp2pNetwork } from "../../../src/adapters/libp2p/network.ts";
 import type { Network } from "../../../src/ports/network.ts";
-import { networkContract, TOPIC } from "../../contract/network.ts";
+import { networkContract } from "../../contract/network.ts";
+import { TOPIC } from "../../contract/network-support.ts";
 import { quietLog, realClock } from "./lib.ts";
 
 networkContract("libp2p", async () => {
