@@ -1,27 +1,17 @@
-import { randomBytes } from "node:crypto";
-import { createLibp2pNetwork } from "../../../src/adapters/libp2p/network.ts";
 import type { Network } from "../../../src/ports/network.ts";
 import { networkContract } from "../../contract/network.ts";
-import { TOPIC } from "../../contract/network-support.ts";
-import { quietLog, realClock } from "./lib.ts";
+import { makeNetwork } from "./lib.ts";
 
-networkContract("libp2p", async () => {
+networkContract("libp2p", () => {
   const made: Network[] = [];
-  return {
-    make: async () => {
-      const options = {
-        key: randomBytes(32),
-        listen: ["/ip4/127.0.0.1/tcp/0"],
-        log: quietLog,
-        clock: realClock,
-        topics: [TOPIC],
-      };
-      const network = createLibp2pNetwork(options);
+  return Promise.resolve({
+    make: () => {
+      const network = makeNetwork();
       made.push(network);
-      return network;
+      return Promise.resolve(network);
     },
     close: async () => {
       await Promise.all(made.map((network) => network.stop()));
     },
-  };
+  });
 });
