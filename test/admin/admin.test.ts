@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request, type IncomingMessage } from "node:http";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,7 +11,7 @@ import { BATCHES_IN_FLIGHT_MAX } from "../../src/admin/routes.ts";
 import { BODY_BYTES_MAX, startAdminServer, type AdminServer } from "../../src/admin/server.ts";
 import { SOCKET_PATH_BYTES_MAX } from "../../src/admin/socket-path.ts";
 import type { Mutation, MutationResult, SyncStatus } from "../../src/api.ts";
-import { agentInput, MapNode, realClock, silentLog } from "./map-node.ts";
+import { agentInput, MapNode, OWN_DID, realClock, silentLog } from "./map-node.ts";
 
 describe("admin", () => {
   let dataDir = "";
@@ -60,7 +60,6 @@ describe("admin", () => {
       const left = createServer().listen(path);
       await once(left, "listening");
       // A linked name survives the close that unlinks the original: what kill -9 leaves.
-      const { linkSync } = await import("node:fs");
       linkSync(path, `${path}.kept`);
       left.close();
       await once(left, "close");
@@ -73,7 +72,7 @@ describe("admin", () => {
       await start();
       await assert.rejects(start(), (error: Error) => {
         assert.ok(error instanceof AdminSocketError);
-        assert.match(error.message, new RegExp(`process ${process.pid} \\("alder", did:key:z6MkAlder\\)`));
+        assert.match(error.message, new RegExp(`process ${process.pid} \\("alder", ${OWN_DID}\\)`));
         return true;
       });
       assert.equal((await client.identity()).name, "alder", "the live one goes on");

@@ -14,7 +14,14 @@ import { NodeError } from "../../src/api.ts";
 import type { StoppableNode } from "../../src/admin/routes.ts";
 import type { Clock } from "../../src/ports/clock.ts";
 import type { Log } from "../../src/ports/log.ts";
+import { mintDid } from "../../protocols/lib/did.ts";
+import { createKeyMaterial } from "../../src/identity/key-material.ts";
+import { spiffeId } from "../../src/identity/name.ts";
 import type { AgentRecord } from "../../protocols/record/record.ts";
+
+const OWN = createKeyMaterial(new Uint8Array(32).fill(1));
+export const OWN_DID: string = OWN.did;
+const SPIFFE_ID = spiffeId(OWN.trustDomain, "alder");
 
 /** The operators' interface over a Map, so that the admin API and the command line are tested apart from the node. */
 export class MapNode implements StoppableNode {
@@ -27,14 +34,7 @@ export class MapNode implements StoppableNode {
   syncing: Promise<void> = Promise.resolve();
 
   identity(): Identity {
-    return {
-      name: "alder",
-      did: "did:key:z6MkAlder",
-      peerId: "12D3Alder",
-      spiffeId: "spiffe://alder/registry/alder",
-      trustDomain: "alder",
-      epoch: 0,
-    };
+    return { name: "alder", did: OWN.did, peerId: OWN.peerId, spiffeId: SPIFFE_ID, trustDomain: OWN.trustDomain, epoch: 0 };
   }
 
   async status(): Promise<Status> {
@@ -112,9 +112,9 @@ export class MapNode implements StoppableNode {
   }
 
   #put(agent: AgentInput, mode = "upsert"): MutationResult {
-    const did = agent.did ?? `did:theprotocol:alder:${agent.humanReadableId.replaceAll("/", ":")}`;
+    const did = agent.did ?? mintDid(OWN.publicKey, agent.humanReadableId);
     const before = this.agents.get(did);
-    if (agent.name === "") return { outcome: "refused", did, code: "schema", reason: "name: too short" };
+    if (agent.name === "refuse me") return { outcome: "refused", did, code: "schema", reason: "name: unwelcome" };
     if (mode === "create" && before !== undefined)
       return { outcome: "refused", did, code: "exists", reason: "already registered" };
     if (mode === "update" && before === undefined)

@@ -1,5 +1,5 @@
 import { Option, type Command } from "commander";
-import { readDocuments, type ImportFormat } from "../import/stub-reader.ts";
+import { readDocuments, type ImportFormat } from "../../catalog/import/documents.ts";
 import type { Cli } from "../cli.ts";
 import { importAgents } from "../import/import-agents.ts";
 import { describeReport, importExitCode } from "../import/report.ts";
@@ -17,9 +17,9 @@ export function importCommand(agent: Command, cli: Cli): void {
       const input = await openInput(cli.io, file);
       const report = await cli.withNode(command, async (client) => {
         // Without a node not a byte of the file is read, and no bar is drawn.
-        await client.process();
+        const { did: own } = await client.process();
         const progress = startProgress(cli.io.stderr, { label: "import", total: input.bytes, items: "agents" });
-        const lines = readDocuments(input.chunks, options.format);
+        const lines = readDocuments(input.chunks, options.format, { own });
         const update = ({ bytes, lines: read }: { bytes: number; lines: number }): void => progress.update(bytes, read);
         try {
           const imported = await importAgents(client, lines, update);

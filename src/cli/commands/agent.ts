@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
 import { canonicalText } from "../../../protocols/lib/canonical.ts";
 import { recordJson, type AgentRecord } from "../../../protocols/record/record.ts";
+import type { AdminClient } from "../../admin/client.ts";
 import { LIST_LIMIT_MAX, type AgentView, type Mutation, type MutationResult } from "../../api.ts";
 import { isJson, type Cli } from "../cli.ts";
 import { CliError, EXIT } from "../exit.ts";
@@ -36,8 +37,11 @@ function putCommand(agent: Command, cli: Cli, name: string, mode: "create" | "up
     .addOption(ifRevisionOption())
     .description(description)
     .action(async (file: string, options: { ifRevision?: number }, command: Command) => {
-      const input = await readAgent(cli, file);
-      await mutateOne(cli, command, { op: "put", agent: input, mode, ...options });
+      await cli.withNode(command, async (client) => {
+        const { did: own } = await client.process();
+        const input = await readAgent(cli, file, own);
+        await mutateOne(cli, command, client, { op: "put", agent: input, mode, ...options });
+      });
     });
 }
 
@@ -48,13 +52,13 @@ function deregisterCommand(agent: Command, cli: Cli): void {
     .addOption(ifRevisionOption())
     .description("take an agent out of this registry's catalogue")
     .action((did: string, options: { ifRevision?: number }, command: Command) =>
-      mutateOne(cli, command, { op: "delete", did, ...options }),
+      cli.withNode(command, (client) => mutateOne(cli, command, client, { op: "delete", did, ...options })),
     );
 }
 
 /** @throws CliError `refused` with the node's reason */
-async function mutateOne(cli: Cli, command: Command, mutation: Mutation): Promise<void> {
-  const [result] = await cli.withNode(command, (client) => client.mutate([mutation]));
+async function mutateOne(cli: Cli, command: Command, client: AdminClient, mutation: Mutation): Promise<void> {
+  const [result] = await client.mutate([mutation]);
   if (result === undefined) throw new CliError(EXIT.failure, "no_answer", "the node did not answer for this agent");
   if (result.outcome === "refused") throw new CliError(EXIT.refused, result.code, `refused (${result.code}): ${result.reason}`);
   await cli.show(command, result, () => describeResult(result));

@@ -1,6 +1,6 @@
 import type { AdminClient } from "../../admin/client.ts";
 import { MUTATIONS_MAX, type Mutation } from "../../api.ts";
-import type { ImportedLine } from "./stub-reader.ts";
+import type { ImportedLine } from "../../catalog/import/documents.ts";
 import { ImportTally, type ImportReport } from "./report.ts";
 
 /** Agents in one batch: large enough to share a commit, small enough that the progress moves. */

@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { AgentPage, Status } from "../../src/api.ts";
+import { EXIT } from "../../src/cli/exit.ts";
+import { agentInput, OWN_DID } from "../admin/map-node.ts";
+import { Bench } from "./harness.ts";
+
+describe("cli", () => {
+  let bench: Bench;
+  beforeEach(() => {
+    bench = new Bench();
+  });
+  afterEach(() => bench.close());
+
+  const file = (name: string, content: string): string => {
+    writeFileSync(join(bench.directory, name), content);
+    return name;
+  };
+  const agentFile = (id: string): string => file("agent.json", JSON.stringify(agentInput(id)));
+
+  describe("exit codes", () => {
+    const cases: [string, number, string[]][] = [
+      ["ok", EXIT.ok, ["version"]],
+      ["ok for help", EXIT.ok, ["agent", "--help"]],
+      ["usage for no command", EXIT.usage, []],
+      ["usage for an unknown command", EXIT.usage, ["serve"]],
+      ["usage for an unknown option", EXIT.usage, ["status", "--fast"]],
+      ["usage for a missing argument", EXIT.usage, ["agent", "get"]],
+      ["usage for a number that is none", EXIT.usage, ["agent", "list", "--limit", "many"]],
+      ["usage for a limit out of bounds", EXIT.usage, ["agent", "list", "--limit", "1001"]],
+      ["usage for a wrong setting", EXIT.usage, ["start", "--name", "a b"]],
+      ["usage for too many nodes", EXIT.usage, ["dev", "--nodes", "99"]],
+      ["failure for a registry that is not there", EXIT.failure, ["id"]],
+      ["failure for a file that is not there", EXIT.failure, ["agent", "verify", "absent.json"]],
+      ["unreachable without a node", EXIT.unreachable, ["status"]],
+      ["unreachable without a node, for streams", EXIT.unreachable, ["agent", "import", "-"]],
+    ];
+    for (const [what, exit, argv] of cases) {
+      it(`${exit}: ${what}`, async () => {
+        const run = await bench.run(argv);
+        assert.equal(run.exit, exit, run.stderr);
+        assert.doesNotMatch(run.stderr, /\n {4}at /, "no stack trace");
+        if (exit !== EXIT.ok) assert.equal(run.stdout, "", "messages go to standard error");
+      });
+    }
+
+    it("4: what the node refuses", async () => {
+      await bench.serve();
+      assert.equal((await bench.run(["agent", "register", agentFile("acme/a")])).exit, EXIT.ok);
+      const again = await bench.run(["agent", "register", "agent.json"]);
+      assert.equal(again.exit, EXIT.refused);
+      assert.match(again.stderr, /refused \(exists\): already registered/);
+      assert.equal((await bench.run(["agent", "deregister", "did:web:nobody"])).exit, EXIT.refused);
+    });
+
+    it("1: what is not there", async () => {
+      await bench.serve();
+      const run = await bench.run(["agent", "get", "nobody"]);
+      assert.equal(run.exit, EXIT.failure);
+      assert.match(run.stderr, /no agent nobody/);
+    });
+  });
+
+  describe("--json", () => {
+    it("prints one document on standard output, errors as one on standard error", async () => {
+      const run = await bench.run(["status", "--json"]);
+      assert.equal(run.stdout, "");
+      const { error } = JSON.parse(run.stderr) as { error: { code: string; message: string } };
+      assert.equal(error.code, "node_unreachable");
+      assert.match(error.message, /registry start/);
+    });
+
+    it("names every mistake in the settings", async () => {
+      const run = await bench.run(["--json", "init", "--name", "a b", "--listen", "x"]);
+      const { error } = JSON.parse(run.stderr) as { error: { code: string; mistakes: { setting: string }[] } };
+      assert.equal(run.exit, EXIT.usage);
+      assert.deepEqual([error.code, error.mistakes.map(({ setting }) => setting)], ["usage", ["--name", "--listen"]]);
+    });
+
+    it("keeps its field names", async () => {
+      await bench.serve();
+      await bench.run(["agent", "register", agentFile("acme/a")]);
+      const status = (await bench.run(["status", "--json"])).json<Status>();
+      for (const field of ["name", "did", "peerId", "spiffeId", "multiaddrs", "catalog", "peers", "uptimeSeconds"]) {
+        assert.ok(field in status, field);
+      }
+      assert.equal(status.catalog.agents, 1);
+      const page = (await bench.run(["agent", "list", "--limit", "1", "--json"])).json<AgentPage>();
+      assert.deepEqual([page.agents.length, page.cursor], [1, null]);
+      const [agent] = page.agents;
+      const view = (await bench.run(["agent", "get", "acme/a", "--json"])).json<{ agent: unknown; home: { own: boolean } }>();
+      assert.deepEqual([view.agent, view.home.own], [agent, true]);
+      assert.deepEqual((await bench.run(["agent", "get", "acme/a", "--proof", "--json"])).json(), {
+        did: agent?.did,
+        record: agent,
+      });
+      assert.deepEqual((await bench.run(["peer", "list", "--json"])).json(), { peers: [] });
+      assert.deepEqual((await bench.run(["sync", "status", "--json"])).json(), { sync: [] });
+      assert.deepEqual((await bench.run(["sync", "now", "--json"])).json(), { sync: [] });
+      const removed = (await bench.run(["agent", "deregister", agent?.did ?? "", "--json"])).json();
+      assert.deepEqual(removed, { outcome: "deleted", did: agent?.did, revision: 1 });
+      assert.deepEqual(Object.keys((await bench.run(["version", "--json"])).json()), ["name", "version", "node"]);
+    });
+  });
+
+  describe("commands", () => {
+    it("pages through a list", async () => {
+      await bench.serve();
+      file("agents.jsonl", ["a", "b", "c"].map((id) => JSON.stringify(agentInput(`acme/${id}`))).join("\n"));
+      await bench.run(["agent", "import", "agents.jsonl"]);
+      const first = (await bench.run(["agent", "list", "--limit", "2", "--json"])).json<AgentPage>();
+      const rest = (
+        await bench.run(["agent", "list", "--limit", "2", "--cursor", first.cursor ?? "", "--json"])
+      ).json<AgentPage>();
+      assert.deepEqual(
+        [...first.agents, ...rest.agents].map(({ humanReadableId }) => humanReadableId),
+        ["acme/a", "acme/b", "acme/c"],
+      );
+      assert.match((await bench.run(["agent", "list", "--limit", "2"])).stderr, /--cursor 2/);
+    });
+
+    it("adds and removes peers", async () => {
+      await bench.serve();
+      assert.equal((await bench.run(["peer", "add", "/ip4/127.0.0.1/tcp/1/p2p/x"])).exit, EXIT.ok);
+      assert.deepEqual(bench.node.peers, ["/ip4/127.0.0.1/tcp/1/p2p/x"]);
+      assert.equal((await bench.run(["peer", "remove", "/ip4/127.0.0.1/tcp/1/p2p/x"])).exit, EXIT.ok);
+      assert.equal((await bench.run(["peer", "remove", "/ip4/127.0.0.1/tcp/1/p2p/x"])).exit, EXIT.failure);
+    });
+
+    it("stops the node and says which", async () => {
+      await bench.serve();
+      assert.deepEqual((await bench.run(["stop", "--json"])).json(), { stopped: true, pid: process.pid });
+      assert.equal((await bench.run(["status"])).exit, EXIT.unreachable);
+    });
+
+    it("reports partial and whole failure of a sync", async () => {
+      await bench.serve();
+      const state = {
+        did: OWN_DID,
+        name: "x",
+        agents: 0,
+        received: 0,
+        total: 0,
+        syncedRoot: null,
+        targetRoot: null,
+        lastSync: null,
+      };
+      const failed = { ...state, state: "failed", lastError: "the peer \u001b[31mstalled" } as const;
+      bench.node.sync = [failed];
+      const run = await bench.run(["sync", "now"]);
+      assert.equal(run.exit, EXIT.failure);
+      assert.ok(!run.stdout.includes("\u001b"), "what a peer says cannot steer the terminal");
+      bench.node.sync = [failed, { ...state, state: "idle", lastError: null }];
+      assert.equal((await bench.run(["sync", "now"])).exit, EXIT.partial);
+    });
+
+    it("makes a registry once, and never overwrites", async () => {
+      const argv = ["init", "--name", "acme", "--data-dir", "made", "--json"];
+      const first = (await bench.run(argv)).json();
+      assert.deepEqual([first["name"], first["keyCreated"], first["envCreated"]], ["acme", true, true]);
+      assert.equal(statSync(join(bench.directory, "made")).mode & 0o777, 0o700);
+      assert.equal(statSync(join(bench.directory, "made", "registry.key")).mode & 0o777, 0o600);
+      const env = readFileSync(join(bench.directory, ".env"), "utf8");
+      assert.match(env, /^REGISTRY_NAME=acme$/m);
+      assert.match(env, /^# REGISTRY_LISTEN=/m);
+      const second = (await bench.run(["init", "--name", "other", "--data-dir", "made", "--json"])).json();
+      assert.deepEqual([second["did"], second["keyCreated"], second["envCreated"]], [first["did"], false, false]);
+      assert.equal(readFileSync(join(bench.directory, ".env"), "utf8"), env);
+      const id = (await bench.run(["id", "--json"], { environment: { REGISTRY_DATA_DIR: "made" } })).json();
+      assert.deepEqual([id["did"], id["name"]], [first["did"], "acme"], "the .env that init wrote is read");
+    });
+
+    it("shows where an error came from only when asked to", async () => {
+      const run = await bench.run(["status", "--log-level", "debug"]);
+      assert.match(run.stderr, /\n {4}at /);
+    });
+
+    it("says which commands need no node", async () => {
+      assert.match((await bench.run(["--help"])).stdout, /no running node: init, start, id, agent verify, dev, version/);
+    });
+  });
+
+  describe("agent verify", () => {
+    interface Vectors {
+      readonly documents: readonly { readonly name: string; readonly text: string; readonly problems?: readonly string[] }[];
+    }
+    const path = new URL("../../protocols/checkpoint/vectors/proof-document.json", import.meta.url);
+    const { documents } = JSON.parse(readFileSync(path, "utf8")) as Vectors;
+
+    for (const { name, text, problems = [] } of documents) {
+      it(`T30 ${problems.length === 0 ? "takes" : "refuses"} ${name}, with no node running`, async () => {
+        const run = await bench.run(["agent", "verify", file("proof.json", text), "--json"]);
+        assert.equal(run.exit, problems.length === 0 ? EXIT.ok : EXIT.refused);
+        const report = run.json<{ ok: boolean; problems: string[]; isLastCommit: boolean }>();
+        assert.deepEqual([report.ok, report.problems.length], [problems.length === 0, problems.length]);
+      });
+    }
+
+    it("T51 refuses what is no document, and what is too long", async () => {
+      assert.equal((await bench.run(["agent", "verify", file("x", "\xff{")])).exit, EXIT.refused);
+      assert.equal((await bench.run(["agent", "verify", "-"], { stdin: "" })).exit, EXIT.refused);
+      const long = await bench.run(["agent", "verify", file("x", " ".repeat(2_000_000))]);
+      assert.equal(long.exit, EXIT.refused);
+      assert.match(long.stderr, /is longer than/);
+    });
+  });
+});
