@@ -1,6 +1,6 @@
 import { concat, equal } from "../lib/bytes.ts";
 import { ProtocolError } from "../lib/errors.ts";
-import { sha256 } from "../lib/hash.ts";
+import { HASH_BYTES, sha256 } from "../lib/hash.ts";
 
 /** The append-only log of commits: Merkle tree hashing of RFC 6962 §2.1, proofs checked as in RFC 9162 §2.1.3 and §2.1.4. */
 
@@ -14,15 +14,20 @@ export const LOG_PROOF_HASHES_MAX = 49;
 export const EMPTY_LOG_ROOT: Uint8Array = sha256(new Uint8Array(0));
 
 const LEAF_PREFIX = Uint8Array.of(0);
-const NODE_PREFIX = Uint8Array.of(1);
+const NODE_PREFIX = 1;
+const scratch = Buffer.alloc(1 + 2 * HASH_BYTES, NODE_PREFIX);
 
 /** The leaf of a commit: SHA-256(0x00 ‖ exact commit bytes). */
 export function commitLeafHash(commit: Uint8Array): Uint8Array {
   return sha256(concat(LEAF_PREFIX, commit));
 }
 
+/** SHA-256(0x01 ‖ left ‖ right); both are 32 bytes. */
 export function logNodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return sha256(concat(NODE_PREFIX, left, right));
+  if (left.length !== HASH_BYTES || right.length !== HASH_BYTES) throw bad(`hashes of a log have ${HASH_BYTES} bytes`);
+  scratch.set(left, 1);
+  scratch.set(right, 1 + HASH_BYTES);
+  return sha256(scratch);
 }
 
 /** Gives the tree hash of the leaves from `low` up to, not including, `high`; the range is never empty. */

@@ -10,7 +10,7 @@ import { commitLeafHash, LOG_PROOF_HASHES_MAX, verifyLogInclusion } from "./log-
 import { KEY_BITS } from "./map.ts";
 import { type MapProof, verifyInclusion } from "./map-proof.ts";
 import { type Checkpoint, openCheckpoint } from "./note.ts";
-import { readStrictJson } from "./strict-json.ts";
+import { readExactJson } from "./exact-json.ts";
 
 /** A record with all that proves it, in one JSON document that can be checked with no registry at hand (README.md). */
 export interface ProofDocument {
@@ -151,7 +151,7 @@ function readDocument(text: string): ProofDocument {
   if (text.length > PROOF_DOCUMENT_LENGTH_MAX) {
     throw new ProtocolError("too_large", `${text.length} characters, at most ${PROOF_DOCUMENT_LENGTH_MAX} are taken`);
   }
-  const document = withFields(readStrictJson(text, DEPTH_MAX), FIELDS, "the document");
+  const document = withFields(readExactJson(text, DEPTH_MAX), FIELDS, "the document");
   const commit = withFields(document["commit"], COMMIT_FIELDS, "commit");
   const fits =
     typeof document["did"] === "string" &&

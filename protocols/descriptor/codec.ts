@@ -51,8 +51,7 @@ export function openDescriptor(bytes: Uint8Array, nowMs: number): Descriptor {
 export function readDescriptor(bytes: Uint8Array): Descriptor {
   const descriptor = checkDescriptor(decodeCanonical(bytes, DESCRIPTOR_BYTES_MAX));
   const key = checkIdentity(descriptor);
-  const { signature, ...fields } = descriptor;
-  if (!verifySignature(key, signedBytes(fields), fromBase64(signature))) {
+  if (!verifySignature(key, signedBytes(descriptor), fromBase64(descriptor.signature))) {
     throw new ProtocolError("bad_signature", `the descriptor's signature does not verify under the key of ${descriptor.did}`);
   }
   checkCatalog(descriptor);
@@ -60,8 +59,10 @@ export function readDescriptor(bytes: Uint8Array): Descriptor {
 }
 
 /** The exact bytes under the signature: domain ‖ canonical document without `signature`. */
-export function signedBytes(fields: DescriptorFields): Uint8Array {
-  return concat(DESCRIPTOR_DOMAIN, encodeCanonical(json(fields)));
+export function signedBytes(fields: DescriptorFields | Descriptor): Uint8Array {
+  const covered: Record<string, Json> = { ...json(fields) };
+  delete covered["signature"];
+  return concat(DESCRIPTOR_DOMAIN, encodeCanonical(covered));
 }
 
 function checkIdentity(fields: DescriptorFields): Uint8Array {

@@ -24,7 +24,7 @@ interface PrefixVectors {
 const file = vectors<PrefixVectors>(new URL("../../../protocols/checkpoint/vectors/prefix.json", import.meta.url));
 
 function prefix(bits: string): Prefix {
-  return [...bits].reduce((parent, bit) => childPrefix(parent, bit === "1" ? 1 : 0), ROOT_PREFIX);
+  return bits.split("").reduce((parent, bit) => childPrefix(parent, bit === "1" ? 1 : 0), ROOT_PREFIX);
 }
 
 describe("key prefixes", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openDescriptor, readDescriptor, signDescriptor } from "../../../protocols/descriptor/codec.ts";
-import { CONFLICT_BYTES_MAX, sameSequenceConflict, verifyDescriptorConflict } from "../../../protocols/descriptor/conflict.ts";
+import { CONFLICT_BYTES_MAX, sameSequenceConflict, verifyDescriptorConflict } from "../../../protocols/descriptor/evidence.ts";
 import { DESCRIPTOR_BYTES_MAX, SEQUENCE_MAX, supersedes } from "../../../protocols/descriptor/descriptor.ts";
 import { isRegistryName } from "../../../protocols/descriptor/schema.ts";
 import { fromUtf8, utf8 } from "../../../protocols/lib/bytes.ts";

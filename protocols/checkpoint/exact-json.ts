@@ -7,7 +7,7 @@ import { ProtocolError } from "../lib/errors.ts";
  * @param depthMax the deepest nesting of arrays and objects
  * @throws ProtocolError `not_utf8`, `not_json`, `too_deep`, `not_canonical`
  */
-export function readStrictJson(text: string, depthMax: number): Json {
+export function readExactJson(text: string, depthMax: number): Json {
   if (!text.isWellFormed()) throw new ProtocolError("not_utf8", "the text holds a lone surrogate");
   const compact = compactJson(text, depthMax);
   const value = parseJson(text);

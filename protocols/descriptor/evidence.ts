@@ -18,8 +18,8 @@ const EVIDENCE_KIND = "descriptor-conflict";
 /** The evidence, canonical JSON and the same bytes whoever finds it, or `undefined` where the two can both be honest. */
 export function sameSequenceConflict(a: Descriptor, b: Descriptor): Uint8Array | undefined {
   if (a.did !== b.did || a.sequence !== b.sequence) return undefined;
-  if (equal(unsigned(a), unsigned(b))) return undefined;
-  const descriptors = [a, b].toSorted((one, other) => compare(unsigned(one), unsigned(other)));
+  if (equal(signedBytes(a), signedBytes(b))) return undefined;
+  const descriptors = [a, b].toSorted((one, other) => compare(signedBytes(one), signedBytes(other)));
   return encodeCanonical({ descriptors: descriptors as unknown as Json, kind: EVIDENCE_KIND });
 }
 
@@ -39,8 +39,4 @@ export function verifyDescriptorConflict(evidence: Uint8Array): DescriptorConfli
     throw new ProtocolError("bad_proof", "the two descriptors do not conflict, or are not in the one form of evidence");
   }
   return { did: first.did, sequence: first.sequence };
-}
-
-function unsigned({ signature: _, ...fields }: Descriptor): Uint8Array {
-  return signedBytes(fields);
 }
