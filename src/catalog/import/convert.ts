@@ -47,11 +47,12 @@ export function convertDocument(
   const source = objectOf(parseStrictJson(document, SOURCE_DEPTH_MAX));
   if (source === undefined) throw new ProtocolError("schema", "expected one JSON object");
   const namespace = own === undefined ? undefined : mintedNamespace(publicKeyOfDid(own));
-  if ((format ?? "jsonl") === "jsonl" && isExported(source)) return checked(exported(source, namespace, warn), false);
+  if ((format ?? "jsonl") === "jsonl" && isExported(source))
+    return checked(exported(source, namespace, warn), data.length, false);
   const found = format ?? formatOf(source);
   const converted = convert(source, found, namespace, warn);
   if ("refused" in converted) throw new ProtocolError("schema", converted.refused);
-  return checked({ ...converted.agent, original: { media_type: MEDIA_TYPES[found], document } }, true);
+  return checked({ ...converted.agent, original: { media_type: MEDIA_TYPES[found], document } }, data.length, true);
 }
 
 function convert(source: SourceObject, format: DocumentFormat, namespace: string | undefined, warn: Warn): Converted {
@@ -85,10 +86,14 @@ const HOME_PART = {
   reputation_score: 0.99,
 };
 
-function checked(agent: AgentInput, withOriginal: boolean): AgentInput {
+/** A record has less than 12 times the bytes of its source (escapes double the original, fields repeat parts of it). */
+const SURELY_FITS_BYTES = 8_192;
+
+function checked(agent: AgentInput, sourceBytes: number, withOriginal: boolean): AgentInput {
   const { reputation_score: _, ...input } = agent;
   const did = agent.did ?? mintDid(SOME_KEY, agent.humanReadableId);
   const fields: AgentFields = checkFields({ ...input, did });
+  if (sourceBytes <= SURELY_FITS_BYTES) return agent;
   const record: AgentRecord = { ...fields, ...HOME_PART };
   try {
     encodeRecord(record);
