@@ -14,9 +14,9 @@ import {
 /** Makes the networks of one test. */
 export interface Makers {
   /** A network, started. */
-  node(): Promise<Network>;
+  readonly node: () => Promise<Network>;
   /** Two networks with a connection that both sides have seen; `b` echoes. */
-  pair(): Promise<{ a: Network; b: Network }>;
+  readonly pair: () => Promise<{ a: Network; b: Network }>;
 }
 
 export const ECHO = "/theprotocol/test-echo/1.0.0";
