@@ -43,7 +43,7 @@ export class LogTree {
     for (let level = 0; this.#level(level).length % 2 === 0; level++) {
       const column = this.#level(level);
       if (level + 1 === this.#levels.length) this.#levels.push(new HashColumn());
-      this.#level(level + 1).push(logNodeHash(column.at(column.length - 2), column.at(column.length - 1)));
+      this.#level(level + 1).push(logNodeHash(column.view(column.length - 2), column.view(column.length - 1)));
     }
   }
 
@@ -122,9 +122,13 @@ class HashColumn {
     this.length = length;
   }
 
-  at(index: number): Uint8Array {
-    const block = this.#blocks[Math.floor(index / BLOCK_HASHES)] as Buffer;
+  /** The kept bytes themselves: for reading at once, not for handing out. */
+  view(index: number): Uint8Array {
     const start = (index % BLOCK_HASHES) * HASH_BYTES;
-    return Uint8Array.prototype.slice.call(block, start, start + HASH_BYTES);
+    return (this.#blocks[Math.floor(index / BLOCK_HASHES)] as Buffer).subarray(start, start + HASH_BYTES);
+  }
+
+  at(index: number): Uint8Array {
+    return Uint8Array.from(this.view(index));
   }
 }

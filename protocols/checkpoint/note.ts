@@ -43,13 +43,12 @@ export function checkpointOrigin(did: string, epoch: number): string {
 }
 
 /** @throws ProtocolError `wrong_origin` unless it is an Ed25519 did:key and an epoch */
-export function parseOrigin(origin: string): { readonly did: string; readonly epoch: number } {
+export function parseOrigin(origin: string): { readonly did: string; readonly epoch: number; readonly key: Uint8Array } {
   const [, did, epoch] = ORIGIN.exec(origin) ?? [];
   if (did === undefined || Number(epoch) > EPOCH_MAX) {
     throw new ProtocolError("wrong_origin", `"${origin.slice(0, 120)}" is not <registry did:key>/catalog/<epoch>`);
   }
-  publicKeyOfDid(did);
-  return { did, epoch: Number(epoch) };
+  return { did, epoch: Number(epoch), key: publicKeyOfDid(did) };
 }
 
 /**
@@ -60,12 +59,12 @@ export function encodeCheckpoint(
   head: { readonly origin: string; readonly size: number; readonly root: Uint8Array },
   sign: (bytes: Uint8Array) => Uint8Array,
 ): string {
-  const { did } = parseOrigin(head.origin);
+  const { key } = parseOrigin(head.origin);
   if (!Number.isSafeInteger(head.size) || head.size < 0 || head.size > LOG_SIZE_MAX || head.root.length !== HASH_BYTES) {
     throw new ProtocolError("schema", `a checkpoint has a size of 0 to ${LOG_SIZE_MAX} and a root of ${HASH_BYTES} bytes`);
   }
   const text = `${head.origin}\n${head.size}\n${base64(head.root)}\n`;
-  return `${text}\n${signatureLine(head.origin, concat(keyId(head.origin, publicKeyOfDid(did)), sign(utf8(text))))}`;
+  return `${text}\n${signatureLine(head.origin, concat(keyId(head.origin, key), sign(utf8(text))))}`;
 }
 
 /**
@@ -81,13 +80,13 @@ export function openCheckpoint(note: string): Checkpoint {
   if (origin === undefined || size === undefined || root === undefined || blank !== "" || rest.pop() !== "") {
     throw bad("expected origin, size, root, an empty line and signature lines, each ended by LF");
   }
-  const { did, epoch } = parseOrigin(origin);
+  const { did, epoch, key } = parseOrigin(origin);
   if (!DECIMAL.test(size) || Number(size) > LOG_SIZE_MAX) throw bad(`"${size.slice(0, 40)}" is not a log size`);
   const rootBytes = fromBase64(root);
   if (rootBytes.length !== HASH_BYTES) throw bad(`the log root has ${rootBytes.length} bytes, not ${HASH_BYTES}`);
   const text = `${origin}\n${size}\n${root}\n`;
-  const signature = findSignature(origin, publicKeyOfDid(did), rest);
-  if (!verifySignature(publicKeyOfDid(did), utf8(text), signature.subarray(KEY_ID_BYTES))) {
+  const signature = findSignature(origin, key, rest);
+  if (!verifySignature(key, utf8(text), signature.subarray(KEY_ID_BYTES))) {
     throw new ProtocolError("bad_signature", `the checkpoint's signature does not verify under the key of ${did}`);
   }
   const registryNote = `${text}\n${signatureLine(origin, signature)}`;
