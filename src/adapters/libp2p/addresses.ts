@@ -40,7 +40,7 @@ export function dialable(bound: readonly string[], self: string): string[] {
   return [...unique.filter((text) => !isLoopback(text)), ...unique.filter(isLoopback)].map((text) => withPeer(text, self));
 }
 
-export function withPeer(host: string, peerId: string): string {
+function withPeer(host: string, peerId: string): string {
   return `${host}/p2p/${peerId}`;
 }
 

@@ -178,7 +178,7 @@ export class Links {
   async #close(connection: Connection): Promise<void> {
     if (connection.status !== "open") return;
     const reason = new Error("disconnected");
-    for (const stream of [...connection.streams]) stream.abort(reason);
+    for (const stream of connection.streams.slice()) stream.abort(reason);
     const late = new AbortController();
     const cancel = this.#clock.after(CLOSE_MS_MAX, () => late.abort(reason));
     try {

@@ -17,10 +17,10 @@ import { componentLogger } from "./log.ts";
 /** New connections a second from one address: many registries may share a host, and the default of 5 refuses most of them. */
 const INBOUND_PER_SECOND_MAX = 100;
 const INBOUND_PENDING_MAX = 100;
-const DIAL_MS_MAX = 10_000;
+const DIAL_MS_MAX = 15_000;
 /** One address of several must not use up the whole time. */
-const DIAL_ADDRESS_MS_MAX = 5_000;
-const UPGRADE_MS_MAX = 5_000;
+const DIAL_ADDRESS_MS_MAX = 7_000;
+const UPGRADE_MS_MAX = 10_000;
 const NEGOTIATION_MS_MAX = 3_000;
 const CLOSE_MS_MAX = 500;
 const STREAMS_PER_CONNECTION_MAX = 256;

@@ -12,7 +12,7 @@ import type { Network, PeerEvent } from "../../../src/ports/network.ts";
 import { TOPIC } from "../../contract/network-support.ts";
 
 const drop = (): void => undefined;
-export const quietLog: Log = { debug: drop, info: drop, warn: drop, error: drop, child: () => quietLog };
+const quietLog: Log = { debug: drop, info: drop, warn: drop, error: drop, child: () => quietLog };
 
 export const LOOPBACK = "/ip4/127.0.0.1/tcp/0";
 
