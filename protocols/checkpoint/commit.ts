@@ -62,7 +62,7 @@ export function decodeCommit(bytes: Uint8Array): Commit {
 }
 
 /** @throws ProtocolError `schema`, naming every field that does not fit */
-export function checkCommit(value: unknown): Commit {
+function checkCommit(value: unknown): Commit {
   const result = schema.safeParse(value);
   if (result.success) return result.data as Commit;
   const issues = result.error.issues.map((issue) => `commit.${issue.path.join(".")}: ${issue.message}`);

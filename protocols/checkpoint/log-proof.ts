@@ -34,7 +34,7 @@ export function logNodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
 export type RangeHash = (low: number, high: number) => Uint8Array;
 
 /** The range hash from leaf hashes alone: the definition, at the price of hashing the whole range. */
-export function rangeHash(leafHash: (index: number) => Uint8Array): RangeHash {
+function rangeHash(leafHash: (index: number) => Uint8Array): RangeHash {
   const hash: RangeHash = (low, high) => {
     if (high - low === 1) return leafHash(low);
     const middle = low + splitOf(high - low);

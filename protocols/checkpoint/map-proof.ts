@@ -25,7 +25,7 @@ export interface MapProof {
 }
 
 /** Bytes of the longest proof: depth, bitmap, siblings, kind, leaf. */
-export const MAP_PROOF_BYTES_MAX: number = 2 + KEY_BITS / 8 + KEY_BITS * HASH_BYTES + 1 + 2 * HASH_BYTES;
+const MAP_PROOF_BYTES_MAX: number = 2 + KEY_BITS / 8 + KEY_BITS * HASH_BYTES + 1 + 2 * HASH_BYTES;
 
 const WITHOUT_LEAF = 0;
 const WITH_LEAF = 1;

@@ -27,9 +27,9 @@ export interface Checkpoint {
 
 export const CHECKPOINT_BYTES_MAX = 4_096;
 /** Signature lines in a note: the registry's and its witnesses'. */
-export const NOTE_SIGNATURES_MAX = 16;
+const NOTE_SIGNATURES_MAX = 16;
 /** Key id and signature of one line, in bytes. */
-export const NOTE_SIGNATURE_BYTES_MAX = 256;
+const NOTE_SIGNATURE_BYTES_MAX = 256;
 
 const KEY_ID_BYTES = 4;
 const ED25519_TYPE = 0x01;
@@ -43,7 +43,7 @@ export function checkpointOrigin(did: string, epoch: number): string {
 }
 
 /** @throws ProtocolError `wrong_origin` unless it is an Ed25519 did:key and an epoch */
-export function parseOrigin(origin: string): { readonly did: string; readonly epoch: number; readonly key: Uint8Array } {
+function parseOrigin(origin: string): { readonly did: string; readonly epoch: number; readonly key: Uint8Array } {
   const [, did, epoch] = ORIGIN.exec(origin) ?? [];
   if (did === undefined || Number(epoch) > EPOCH_MAX) {
     throw new ProtocolError("wrong_origin", `"${origin.slice(0, 120)}" is not <registry did:key>/catalog/<epoch>`);
