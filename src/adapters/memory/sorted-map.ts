@@ -30,7 +30,9 @@ export class SortedMap {
     const next = new SortedMap(leaves);
     for (const [key, value] of changes) {
       const at = Math.min(next.#leafOf(key), Math.max(leaves.length - 1, 0));
-      leaves.splice(at, 1, ...changedLeaf(leaves[at] ?? [], key, value));
+      const changed = changedLeaf(leaves[at] ?? [], key, value);
+      if (changed.length === 1) leaves[at] = changed[0] as Leaf;
+      else leaves.splice(at, 1, ...changed);
     }
     return next;
   }
