@@ -139,7 +139,8 @@ class Session {
     }
     checkPrefixes(prefixes);
     const asked = (question.prefixes[0]?.length ?? 0) + question.bits;
-    if (prefixes.some(({ length }) => length !== asked)) throw new ProtocolError("bad_prefix", "a prefix that was not asked about");
+    if (prefixes.some(({ length }) => length !== asked))
+      throw new ProtocolError("bad_prefix", "a prefix that was not asked about");
     return prefixes;
   }
 
@@ -216,7 +217,10 @@ class Session {
         if (message.last) break;
       }
       if (entries.length !== frontier[entry]?.changes) {
-        throw new ProtocolError("bad_frame", `batch ${entry} has ${entries.length} entries, its frontier says ${frontier[entry]?.changes}`);
+        throw new ProtocolError(
+          "bad_frame",
+          `batch ${entry} has ${entries.length} entries, its frontier says ${frontier[entry]?.changes}`,
+        );
       }
       await this.#target.batch(entry, entries);
     }

@@ -28,7 +28,18 @@ import {
 } from "./messages.ts";
 
 /** Frame layouts: README.md, "Frames". The first byte is the type, integers are big-endian. */
-const TYPE = { request: 1, compare: 2, fetch: 3, refusal: 16, header: 17, log: 18, frontier: 19, differs: 20, batch: 21, end: 22 } as const;
+const TYPE = {
+  request: 1,
+  compare: 2,
+  fetch: 3,
+  refusal: 16,
+  header: 17,
+  log: 18,
+  frontier: 19,
+  differs: 20,
+  batch: 21,
+  end: 22,
+} as const;
 const OP = { put: 1, delete: 2, keep: 3 } as const;
 
 export function encodeClientMessage(message: ClientMessage): Uint8Array {
@@ -66,7 +77,8 @@ export function decodeClientMessage(frame: Uint8Array): ClientMessage {
     throw new ProtocolError("bad_frame", `hints have ${HINT_BYTES_SHORT} or ${HINT_BYTES_FULL} bytes, not ${hintBytes}`);
   }
   const bits = catalogue === undefined ? r.u8() : 0;
-  if (bits > DESCENT_BITS_MAX) throw new ProtocolError("limit_exceeded", `${bits} bits below a prefix, at most ${DESCENT_BITS_MAX}`);
+  if (bits > DESCENT_BITS_MAX)
+    throw new ProtocolError("limit_exceeded", `${bits} bits below a prefix, at most ${DESCENT_BITS_MAX}`);
   const more = r.u8() === 1;
   const prefixes: Prefix[] = [];
   const leaves: number[] = [];
@@ -87,7 +99,10 @@ export function encodeServerMessage(message: ServerMessage): Uint8Array {
     case "refusal":
       return w.u8(REFUSAL_CODES.indexOf(message.code)).u32(message.retryAfterMs).finish();
     case "header":
-      w.u8(message.mode === "delta" ? 0 : 1).u32(message.logLeaves).u32(message.frontierEntries).u32(message.changes);
+      w.u8(message.mode === "delta" ? 0 : 1)
+        .u32(message.logLeaves)
+        .u32(message.frontierEntries)
+        .u32(message.changes);
       return w.raw(encodeHead(message.head)).finish();
     case "log":
       return w.raw(message.leaves).finish();

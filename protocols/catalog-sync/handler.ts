@@ -108,7 +108,8 @@ class Descent {
     const prefixes = this.#parts.reduce((sum, { prefixes }) => sum + prefixes.length, 0);
     const hints = this.#parts.reduce((sum, { hints, hintBytes }) => sum + hints.length / hintBytes, 0);
     const alike = part.kind === first.kind && part.hintBytes === first.hintBytes && part.registry === first.registry;
-    if (prefixes > DESCENT_PREFIXES_MAX || hints > DESCENT_HINTS_MAX || !alike || this.#rounds > DESCENT_ROUNDS_MAX) return "too_much";
+    if (prefixes > DESCENT_PREFIXES_MAX || hints > DESCENT_HINTS_MAX || !alike || this.#rounds > DESCENT_ROUNDS_MAX)
+      return "too_much";
     if (part.more) return "more";
     const whole = this.#parts;
     this.#parts = [];
@@ -140,7 +141,8 @@ async function sendAnswer(frames: Frames, answer: Answer): Promise<void> {
   const counts = { logLeaves: logLeaves.length / HASH_BYTES, frontierEntries: frontier.length, changes };
   await send(frames, { kind: "header", head, mode, ...counts });
   const step = LOG_FRAME_LEAVES * HASH_BYTES;
-  for (let at = 0; at < logLeaves.length; at += step) await send(frames, { kind: "log", leaves: logLeaves.subarray(at, at + step) });
+  for (let at = 0; at < logLeaves.length; at += step)
+    await send(frames, { kind: "log", leaves: logLeaves.subarray(at, at + step) });
   for (let at = 0; at < frontier.length; at += FRONTIER_FRAME_ENTRIES) {
     await send(frames, { kind: "frontier", entries: frontier.slice(at, at + FRONTIER_FRAME_ENTRIES) });
   }

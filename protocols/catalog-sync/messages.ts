@@ -86,7 +86,14 @@ export type RefusalCode =
   /** The request was malformed or out of turn. */
   | "bad_request";
 
-export const REFUSAL_CODES: readonly RefusalCode[] = ["unknown_registry", "unknown_base", "busy", "throttled", "empty", "bad_request"];
+export const REFUSAL_CODES: readonly RefusalCode[] = [
+  "unknown_registry",
+  "unknown_base",
+  "busy",
+  "throttled",
+  "empty",
+  "bad_request",
+];
 
 export interface Refusal {
   readonly kind: "refusal";

@@ -37,6 +37,8 @@ export interface CatalogOptions {
   readonly log: Log;
   /** The data directory was copied or restored: nothing is signed before `own_head` or `head_settled` came. */
   readonly unsure: boolean;
+  /** Called once that doubt is over. */
+  readonly settled: (() => void) | undefined;
   /** Called after a version is durable. */
   readonly publish: (version: Published) => void;
 }
@@ -106,7 +108,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
       this.#hlc = catalogue.head.commit.time.toString(16).padStart(12, "0") + "ffff";
       this.#options.publish(published(catalogue, catalogue.head.signed));
     }
-    if (catalogue.head === undefined) this.#unsure = false;
+    if (catalogue.head === undefined) this.#settle();
     this.#context.after(HEARTBEAT_MS, { type: "tick", what: "heartbeat" });
     if (catalogue.head === undefined) this.#begin(catalogue);
     this.#unstash();
@@ -286,7 +288,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
     const known = checkpoint.epoch === catalogue.epoch && checkpoint.size <= catalogue.log.size;
     if (known && equal(catalogue.log.rootAt(checkpoint.size), checkpoint.root)) {
       // A peer's newest view of us that is our own newest settles the doubt.
-      if (checkpoint.size === catalogue.log.size) this.#unsure = false;
+      if (checkpoint.size === catalogue.log.size) this.#settle();
       return this.#advance();
     }
     this.#options.log.warn("a peer holds a version of this catalogue that is not ours: raising the epoch", {
@@ -306,11 +308,17 @@ export class CatalogActor implements Actor<CatalogMessage> {
   }
 
   #raiseEpoch(catalogue: Catalogue, previous: string | undefined, seen: number = catalogue.epoch): void {
-    this.#unsure = false;
+    this.#settle();
     this.#rootBeforeEpoch = catalogue.mapRoot;
     catalogue.startEpoch(Math.max(seen, catalogue.epoch) + 1, previous);
     this.#writing = true;
     this.#write(catalogue, [], [], []);
+  }
+
+  #settle(): void {
+    if (!this.#unsure) return;
+    this.#unsure = false;
+    this.#options.settled?.();
   }
 
   #status(catalogue: Catalogue): CatalogStatus {

@@ -110,8 +110,9 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
         this.#waiting = undefined;
         return this.#start(catalogue, this.#waiters.length > 0);
       default:
-        // While a session is under way map and rows may be of different moments: answers wait, or are "busy" for followers.
-        if (this.#running && message.type !== "get" && message.type !== "list") return this.#defer(message);
+        // In the middle of a small session map and rows are of different moments; in a bulk one the answer is "busy" anyway.
+        if (this.#running && catalogue.state === "complete" && message.type !== "get" && message.type !== "list")
+          return this.#defer(message);
         return this.#queries.answer(message);
     }
   }

@@ -108,7 +108,10 @@ export class BatchHasher {
   #hashInput(count: number): Uint32Array {
     if (this.#output.length < count * WORDS) this.#output = new Uint32Array(count * WORDS * 2);
     if (count > 0) {
-      hashInto(new Uint8Array(this.#input.buffer, 0, count * LEAF_BYTES), new Uint8Array(this.#output.buffer, 0, count * HASH_BYTES));
+      hashInto(
+        new Uint8Array(this.#input.buffer, 0, count * LEAF_BYTES),
+        new Uint8Array(this.#output.buffer, 0, count * HASH_BYTES),
+      );
     }
     return this.#output;
   }

@@ -155,6 +155,7 @@ function buckets(map: MapHeap, prefix: Prefix): { first: number; count: number }
 /** The first `length` (0 to 32) bits as a number. */
 function topBits(bits: Uint8Array, length: number): number {
   if (length === 0) return 0;
-  const word = (((bits[0] as number) << 24) | ((bits[1] as number) << 16) | ((bits[2] as number) << 8) | (bits[3] as number)) >>> 0;
+  const word =
+    (((bits[0] as number) << 24) | ((bits[1] as number) << 16) | ((bits[2] as number) << 8) | (bits[3] as number)) >>> 0;
   return word >>> (32 - length);
 }

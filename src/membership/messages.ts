@@ -1,0 +1,55 @@
+import type { SignedHead } from "../../protocols/checkpoint/head.ts";
+import type { Announcement, OpenAnnouncement } from "../../protocols/announce/announcement.ts";
+import type { Hello } from "../../protocols/announce/hello.ts";
+import type { Descriptor } from "../../protocols/descriptor/descriptor.ts";
+import type { Outcome, Reply } from "../actors/actor.ts";
+import type { Published } from "../catalog/messages.ts";
+import type { PeerEvent } from "../ports/network.ts";
+
+/** What may be sent to the actor that knows who is out there. */
+export type MembershipMessage =
+  /** Our own catalogue has a new version, durable and ready to be told. */
+  | { readonly type: "published"; readonly version: Published }
+  /** An announcement by gossip that verified. */
+  | { readonly type: "announcement"; readonly opened: OpenAnnouncement; readonly raw: Announcement }
+  | { readonly type: "peer"; readonly event: PeerEvent }
+  /** What we would say to this peer now. */
+  | { readonly type: "hello"; readonly peerId: string; readonly reply: Reply<Hello> }
+  | { readonly type: "hello_received"; readonly peerId: string; readonly hello: Hello }
+  /** The newest head of a replica, for handshakes. */
+  | { readonly type: "replicated"; readonly did: string; readonly head: SignedHead }
+  | { readonly type: "evidence"; readonly did: string; readonly evidence: Uint8Array }
+  | { readonly type: "add_peer"; readonly address: string; readonly reply: Reply<void> }
+  | { readonly type: "remove_peer"; readonly which: string; readonly reply: Reply<string | undefined> }
+  | { readonly type: "status"; readonly reply: Reply<MembershipStatus> }
+  /** Of the actor to itself. */
+  | { readonly type: "step"; readonly run: (outcome: Outcome<unknown>) => void; readonly outcome: Outcome<unknown> }
+  | { readonly type: "tick"; readonly what: "announce" | "dial" | "probe" };
+
+export interface MembershipStatus {
+  readonly members: readonly MemberView[];
+  readonly evidence: number;
+  readonly descriptor: Uint8Array | undefined;
+}
+
+export interface MemberView {
+  readonly did: string;
+  readonly peerId: string;
+  readonly name: string;
+  readonly state: "new" | "alive" | "suspect" | "gone";
+  readonly connected: boolean;
+  readonly configured: boolean;
+  readonly rttMs: number | null;
+  readonly head: SignedHead | undefined;
+  readonly epoch: number;
+}
+
+/** What membership tells the node, from inside its own turn: handlers must not block and not throw. */
+export type MembershipEvent =
+  | { readonly type: "member"; readonly descriptor: Descriptor; readonly configured: boolean }
+  | { readonly type: "head"; readonly did: string; readonly head: SignedHead }
+  /** Who is connected has changed: connected members, nearest first. */
+  | { readonly type: "connected"; readonly dids: readonly string[] }
+  /** A head with our own signature, shown by a peer. */
+  | { readonly type: "own_head"; readonly head: SignedHead }
+  | { readonly type: "forgotten"; readonly did: string };

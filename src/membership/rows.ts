@@ -1,0 +1,40 @@
+import { sha256 } from "../../protocols/lib/hash.ts";
+import { utf8 } from "../../protocols/lib/bytes.ts";
+import type { StoreOperation, StoreRange } from "../ports/store.ts";
+
+/** Rows of membership in the store: their own first byte, then a table letter (compare `catalog/rows.ts`). */
+const MEMBERSHIP = 0x02;
+
+const TABLES = {
+  /** Our own newest descriptor. */
+  own: "o",
+  /** DID → newest descriptor of a known registry. */
+  descriptor: "d",
+  /** Address → nothing: peers added by the operator at run time. */
+  address: "a",
+  /** Hash of the evidence → the evidence. */
+  evidence: "e",
+} as const;
+
+export function memberKey(table: keyof typeof TABLES, suffix: Uint8Array = new Uint8Array(0)): Uint8Array {
+  return Buffer.concat([Buffer.of(MEMBERSHIP), Buffer.from(TABLES[table]), suffix]);
+}
+
+export function memberRange(table: keyof typeof TABLES): StoreRange {
+  const from = memberKey(table);
+  const to = Buffer.from(from);
+  to[1] = (to[1] as number) + 1;
+  return { from, to };
+}
+
+export function evidenceRow(evidence: Uint8Array): Extract<StoreOperation, { type: "put" }> {
+  return { type: "put", key: memberKey("evidence", sha256(evidence)), value: evidence };
+}
+
+export function descriptorKey(did: string): Uint8Array {
+  return memberKey("descriptor", utf8(did));
+}
+
+export function addressKey(address: string): Uint8Array {
+  return memberKey("address", utf8(address));
+}

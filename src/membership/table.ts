@@ -1,0 +1,130 @@
+import type { SignedHead } from "../../protocols/checkpoint/head.ts";
+import { openCheckpoint, type Checkpoint } from "../../protocols/checkpoint/note.ts";
+import { supersedes, type Descriptor } from "../../protocols/descriptor/descriptor.ts";
+import { sameSequenceConflict } from "../../protocols/descriptor/evidence.ts";
+import { peerIdOfDid } from "../../protocols/lib/did.ts";
+
+/** A member that was silent this long is suspect, and later gone; both are only about reaching it. */
+export const SUSPECT_AFTER_MS = 45_000;
+export const GONE_AFTER_MS = 300_000;
+/** Failed dials wait this long, doubling up to the bound. */
+export const REDIAL_MS_MIN = 500;
+export const REDIAL_MS_MAX = 60_000;
+
+/** One known registry. */
+export interface Member {
+  readonly did: string;
+  readonly peerId: string;
+  descriptor: Descriptor | undefined;
+  /** Exact bytes of the descriptor, as they are passed on. */
+  bytes: Uint8Array | undefined;
+  head: SignedHead | undefined;
+  checkpoint: Checkpoint | undefined;
+  /** Addresses given by the operator, which stand also while there is no descriptor. */
+  addresses: readonly string[];
+  configured: boolean;
+  connected: boolean;
+  rttMs: number | null;
+  /** Our monotonic time of the last sign of life; −∞ before the first. */
+  seenAtMs: number;
+  dialling: boolean;
+  dialFailures: number;
+  dialAtMs: number;
+}
+
+/** All known registries, bounded: who is neither configured nor connected and was silent for longest leaves first. */
+export class MemberTable {
+  readonly #members = new Map<string, Member>();
+  readonly #byPeer = new Map<string, Member>();
+  readonly #max: number;
+  readonly #forgotten: (did: string) => void;
+
+  constructor(max: number, forgotten: (did: string) => void) {
+    this.#max = max;
+    this.#forgotten = forgotten;
+  }
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  get(did: string): Member | undefined {
+    return this.#members.get(did);
+  }
+
+  byPeer(peerId: string): Member | undefined {
+    return this.#byPeer.get(peerId);
+  }
+
+  all(): Member[] {
+    return [...this.#members.values()];
+  }
+
+  /** The member, made if need be; `undefined` when the table is full of members that may not leave. */
+  ensure(did: string): Member | undefined {
+    const known = this.#members.get(did);
+    if (known !== undefined) return known;
+    if (this.#members.size >= this.#max && !this.#evict()) return undefined;
+    const member: Member = {
+      ...{ did, peerId: peerIdOfDid(did), descriptor: undefined, bytes: undefined, head: undefined, checkpoint: undefined },
+      ...{ addresses: [], configured: false, connected: false, rttMs: null, seenAtMs: Number.NEGATIVE_INFINITY },
+      ...{ dialling: false, dialFailures: 0, dialAtMs: Number.NEGATIVE_INFINITY },
+    };
+    this.#members.set(did, member);
+    this.#byPeer.set(member.peerId, member);
+    return member;
+  }
+
+  remove(did: string): void {
+    const member = this.#members.get(did);
+    if (member === undefined) return;
+    this.#members.delete(did);
+    this.#byPeer.delete(member.peerId);
+    this.#forgotten(did);
+  }
+
+  #evict(): boolean {
+    let oldest: Member | undefined;
+    for (const member of this.#members.values()) {
+      if (!member.configured && !member.connected && (oldest === undefined || member.seenAtMs < oldest.seenAtMs)) oldest = member;
+    }
+    if (oldest !== undefined) this.remove(oldest.did);
+    return oldest !== undefined;
+  }
+}
+
+export type DescriptorVerdict = "newer" | "known" | { readonly evidence: Uint8Array };
+
+/** Takes an opened descriptor: only a higher sequence replaces (T8), the same one with other content is evidence (T9). */
+export function takeDescriptor(member: Member, descriptor: Descriptor, bytes: Uint8Array): DescriptorVerdict {
+  const current = member.descriptor;
+  const evidence = current && sameSequenceConflict(current, descriptor);
+  if (evidence !== undefined) return { evidence };
+  if (current !== undefined && !supersedes(descriptor, current)) return "known";
+  member.descriptor = descriptor;
+  member.bytes = Uint8Array.from(bytes);
+  // A new descriptor may bring addresses that can be reached: the wait after failed dials is over.
+  member.dialFailures = 0;
+  member.dialAtMs = Number.NEGATIVE_INFINITY;
+  return "newer";
+}
+
+/** Takes a head whose signature was checked. True if it is newer than what we knew. */
+export function takeHead(member: Member, head: SignedHead): boolean {
+  const checkpoint = openCheckpoint(head.note);
+  const known = member.checkpoint;
+  const newer =
+    known === undefined || checkpoint.epoch > known.epoch || (checkpoint.epoch === known.epoch && checkpoint.size > known.size);
+  if (newer) {
+    member.head = head;
+    member.checkpoint = checkpoint;
+  }
+  return newer;
+}
+
+export function stateOf(member: Member, nowMs: number): "new" | "alive" | "suspect" | "gone" {
+  if (member.connected) return nowMs - member.seenAtMs > SUSPECT_AFTER_MS ? "suspect" : "alive";
+  if (member.seenAtMs === Number.NEGATIVE_INFINITY) return "new";
+  const silentMs = nowMs - member.seenAtMs;
+  return silentMs > GONE_AFTER_MS ? "gone" : silentMs > SUSPECT_AFTER_MS ? "suspect" : "alive";
+}

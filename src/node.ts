@@ -1,0 +1,173 @@
+import { ANNOUNCE_TOPIC } from "../protocols/announce/announcement.ts";
+import { exchangeHello, HELLO_PROTOCOL, type Hello } from "../protocols/announce/hello.ts";
+import { CATALOG_SYNC_PROTOCOL } from "../protocols/catalog-sync/messages.ts";
+import type { ActorRef } from "./actors/actor.ts";
+import { ActorSystem } from "./actors/system.ts";
+import type { RegistryNode } from "./api.ts";
+import { CatalogActor } from "./catalog/actor.ts";
+import type { CatalogMessage, CatalogueQuery } from "./catalog/messages.ts";
+import type { FollowPolicy } from "./config.ts";
+import type { RegistryIdentity } from "./identity/registry-identity.ts";
+import { AbortAfter } from "./membership/abort-after.ts";
+import { HELLO_STREAMS_MAX, HELLO_TIMEOUT_MS, MembershipActor } from "./membership/actor.ts";
+import { announcementValidator } from "./membership/gossip.ts";
+import type { MembershipEvent, MembershipMessage } from "./membership/messages.ts";
+import { Operations } from "./operations.ts";
+import type { Clock } from "./ports/clock.ts";
+import type { Log } from "./ports/log.ts";
+import type { Network } from "./ports/network.ts";
+import type { Random } from "./ports/random.ts";
+import type { Scheduler } from "./ports/scheduler.ts";
+import type { Store } from "./ports/store.ts";
+import { RequestLimiter } from "./replication/limiter.ts";
+import { loadReplicaNumbers, Replicas } from "./replication/replicas.ts";
+import { serveFollower, SYNC_STREAMS_PER_PEER_MAX } from "./replication/serve.ts";
+
+export interface NodePorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly network: Network;
+  readonly store: Store;
+  readonly log: Log;
+  readonly scheduler: Scheduler;
+}
+
+export interface NodeOptions {
+  readonly identity: RegistryIdentity;
+  /** Claimed alias; `null` for none. */
+  readonly domain: string | null;
+  /** Addresses of registries to meet first, each ending in `/p2p/<peer id>`. */
+  readonly peers: readonly string[];
+  readonly follow: FollowPolicy;
+  readonly agentsPerReplicaMax: number;
+  readonly replicasMax: number;
+  readonly registriesMax: number;
+  readonly connectionsMax: number;
+  readonly requestsPerPeerPerMinuteMax: number;
+  /** The store may be older than what this registry signed last: it was copied or restored. */
+  readonly unsure: boolean;
+  /** Called once it is settled that signing may go on. */
+  readonly settled?: () => void;
+}
+
+/** A restored registry waits this long for a peer that knows its newest version, then raises its epoch. */
+export const SETTLE_MS = 10_000;
+
+/**
+ * Starts the actors of one registry over its ports, and its network. It knows no adapter: the same node runs over libp2p and
+ * LevelDB, and in the simulator. The ports belong to the caller, who closes the store after `stop`.
+ * @throws NetworkError, StoreError when the ports cannot be used
+ */
+export async function createNode(ports: NodePorts, options: NodeOptions): Promise<RegistryNode> {
+  const { clock, random, network, store, log } = ports;
+  const { identity } = options;
+  const sign = (bytes: Uint8Array): Uint8Array => identity.sign(bytes);
+  const system = new ActorSystem(ports);
+  const startedAtMs = clock.monotonic();
+  let epoch = 0;
+  const numbers = await loadReplicaNumbers(store);
+
+  const replicas: Replicas = new Replicas({
+    ...{ system, store, network, clock, random, log, numbers },
+    ...{ follow: options.follow, replicasMax: options.replicasMax, agentsMax: options.agentsPerReplicaMax },
+    evidence: (evidence, did) => membership.tell({ type: "evidence", did, evidence }),
+    changed: ({ did, head }) => {
+      if (head !== undefined) membership.tell({ type: "replicated", did, head });
+    },
+  });
+
+  const onEvent = (event: MembershipEvent): void => {
+    switch (event.type) {
+      case "member":
+        return replicas.member(event.descriptor);
+      case "head":
+        return replicas.head(event.did, event.head);
+      case "connected":
+        return replicas.connected(event.dids);
+      case "own_head":
+        catalog.tell({ type: "own_head", head: event.head });
+        return;
+      case "forgotten":
+        replicas
+          .forget(event.did)
+          .catch((error: unknown) => log.warn("a replica could not be forgotten", { did: event.did, error }));
+    }
+  };
+  const membership: ActorRef<MembershipMessage> = system.spawn<MembershipMessage>({
+    name: "membership",
+    create: (context) =>
+      new MembershipActor(
+        {
+          ...{ identity, sign, store, network, clock, random, log, event: onEvent, peers: options.peers },
+          ...{
+            domain: options.domain ?? undefined,
+            registriesMax: options.registriesMax,
+            connectionsMax: options.connectionsMax,
+          },
+        },
+        context,
+      ),
+  });
+  const catalog: ActorRef<CatalogMessage> = system.spawn<CatalogMessage>({
+    name: "catalog",
+    create: (context) =>
+      new CatalogActor(
+        {
+          ...{ did: identity.did, sign, store, clock, log, unsure: options.unsure, settled: options.settled },
+          publish: (version) => {
+            epoch = version.epoch;
+            membership.tell({ type: "published", version });
+          },
+        },
+        context,
+      ),
+  });
+
+  const find = (did: string): ActorRef<CatalogueQuery> | undefined =>
+    (did === identity.did ? catalog : replicas.get(did)) as ActorRef<CatalogueQuery> | undefined;
+  const limiter = new RequestLimiter(options.requestsPerPeerPerMinuteMax);
+  network.handle(CATALOG_SYNC_PROTOCOL, (frames, peerId) => serveFollower({ clock, limiter, find }, frames, peerId), {
+    streamsPerPeerMax: SYNC_STREAMS_PER_PEER_MAX,
+  });
+  const stopping = new AbortController();
+  network.handle(
+    HELLO_PROTOCOL,
+    async (frames, peerId) => {
+      const mine = await membership.ask<Hello>((reply) => ({ type: "hello", peerId, reply }), HELLO_TIMEOUT_MS);
+      using deadline = new AbortAfter(clock, HELLO_TIMEOUT_MS, stopping.signal);
+      membership.tell({ type: "hello_received", peerId, hello: await exchangeHello(frames, mine, deadline.signal) });
+    },
+    { streamsPerPeerMax: HELLO_STREAMS_MAX },
+  );
+  network.subscribe(ANNOUNCE_TOPIC, announcementValidator(membership, clock));
+  network.onPeer((event) => membership.tell({ type: "peer", event }));
+  if (options.unsure) clock.after(SETTLE_MS, () => catalog.tell({ type: "head_settled" }));
+
+  try {
+    await network.start();
+    const operations = new Operations({
+      identity,
+      network,
+      store,
+      clock,
+      startedAtMs,
+      catalog,
+      membership,
+      replicas,
+      find,
+      epoch: () => epoch,
+    });
+    await operations.ready();
+    return operations.node(async () => {
+      await operations.drain();
+      stopping.abort();
+      await network.stop();
+      system.stopAll();
+    });
+  } catch (error) {
+    stopping.abort();
+    await network.stop();
+    system.stopAll();
+    throw error;
+  }
+}

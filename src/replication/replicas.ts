@@ -1,0 +1,120 @@
+import type { ActorRef } from "../actors/actor.ts";
+import type { ActorSystem } from "../actors/system.ts";
+import type { FollowPolicy } from "../config.ts";
+import { CATALOGUE_NUMBER_MAX, catalogueRange, deleteRange } from "../catalog/rows.ts";
+import { fromUtf8, utf8 } from "../../protocols/lib/bytes.ts";
+import { peerIdOfDid } from "../../protocols/lib/did.ts";
+import type { Descriptor } from "../../protocols/descriptor/descriptor.ts";
+import type { SignedHead } from "../../protocols/checkpoint/head.ts";
+import type { Store } from "../ports/store.ts";
+import { ReplicaActor, type ReplicaOptions } from "./actor.ts";
+import type { ReplicaMessage } from "./messages.ts";
+
+/** Other peers than the home that a replica may ask. */
+export const OTHER_SOURCES_MAX = 8;
+
+const NUMBERS = Buffer.of(0x03);
+
+export interface ReplicasOptions extends Omit<ReplicaOptions, "home" | "number"> {
+  readonly system: ActorSystem;
+  readonly follow: FollowPolicy;
+  readonly replicasMax: number;
+  /** Numbers of the catalogues in the store, as `loadReplicaNumbers` read them. */
+  readonly numbers: Map<string, number>;
+}
+
+/** The replicas of this node: which registries are followed, and what their actors are told. */
+export class Replicas {
+  readonly #options: ReplicasOptions;
+  readonly #actors = new Map<string, ActorRef<ReplicaMessage>>();
+  /** The newest catalogue fact of each member, for an actor that is spawned later. */
+  #connected: readonly string[] = [];
+
+  constructor(options: ReplicasOptions) {
+    this.#options = options;
+  }
+
+  get(did: string): ActorRef<ReplicaMessage> | undefined {
+    return this.#actors.get(did);
+  }
+
+  /** Followed registries in the order of their DIDs. */
+  all(): readonly (readonly [string, ActorRef<ReplicaMessage>])[] {
+    return [...this.#actors].sort(([a], [b]) => (a < b ? -1 : 1));
+  }
+
+  member(descriptor: Descriptor): void {
+    const { did, name, catalog } = descriptor;
+    const actor = this.#actors.get(did) ?? this.#follow(did);
+    actor?.tell({ type: "epoch", epoch: catalog.epoch, previous: catalog.previous, name });
+  }
+
+  head(did: string, head: SignedHead): void {
+    this.#actors.get(did)?.tell({ type: "head", head });
+  }
+
+  /** @param dids connected members, nearest first */
+  connected(dids: readonly string[]): void {
+    this.#connected = dids;
+    for (const [did, actor] of this.#actors) actor.tell({ type: "sources", peerIds: this.#sources(did) });
+  }
+
+  /** Stops following and forgets what was replicated. */
+  async forget(did: string): Promise<void> {
+    const actor = this.#actors.get(did);
+    if (actor !== undefined) this.#options.system.stop(actor);
+    this.#actors.delete(did);
+    const number = this.#options.numbers.get(did);
+    if (number === undefined) return;
+    await deleteRange(this.#options.store, catalogueRange(number));
+    await this.#options.store.batch([{ type: "del", key: numberKey(did) }], { durable: true });
+    this.#options.numbers.delete(did);
+  }
+
+  #follow(did: string): ActorRef<ReplicaMessage> | undefined {
+    const { follow, replicasMax, numbers, system, store, log } = this.#options;
+    const wanted = follow === "all" || (follow !== "none" && follow.includes(did));
+    if (!wanted || this.#actors.size >= replicasMax) return undefined;
+    const number = numbers.get(did) ?? freeNumber(numbers);
+    if (number === undefined) return undefined;
+    if (!numbers.has(did)) {
+      numbers.set(did, number);
+      const value = Buffer.allocUnsafe(2);
+      value.writeUInt16BE(number);
+      // In order before the replica's own rows, so that those are never without a name.
+      store.batch([{ type: "put", key: numberKey(did), value }], { durable: false }).catch((error: unknown) => {
+        log.error("a replica's number could not be stored", { did, error });
+      });
+    }
+    const actor = system.spawn<ReplicaMessage>({
+      name: `replica ${did}`,
+      create: (context) => new ReplicaActor({ ...this.#options, home: did, number }, context),
+    });
+    this.#actors.set(did, actor);
+    actor.tell({ type: "sources", peerIds: this.#sources(did) });
+    return actor;
+  }
+
+  #sources(did: string): string[] {
+    const others = this.#connected.filter((other) => other !== did).slice(0, OTHER_SOURCES_MAX);
+    return [...(this.#connected.includes(did) ? [did] : []), ...others].map(peerIdOfDid);
+  }
+}
+
+export async function loadReplicaNumbers(store: Store): Promise<Map<string, number>> {
+  const numbers = new Map<string, number>();
+  for await (const rows of store.scan({ from: NUMBERS, to: Buffer.of(0x04) })) {
+    for (const [key, value] of rows) numbers.set(fromUtf8(key.subarray(1)), Buffer.from(value).readUInt16BE());
+  }
+  return numbers;
+}
+
+function numberKey(did: string): Uint8Array {
+  return Buffer.concat([NUMBERS, utf8(did)]);
+}
+
+function freeNumber(numbers: ReadonlyMap<string, number>): number | undefined {
+  const taken = new Set(numbers.values());
+  for (let number = 1; number <= CATALOGUE_NUMBER_MAX; number++) if (!taken.has(number)) return number;
+  return undefined;
+}

@@ -1,0 +1,51 @@
+import { serveCatalogSync, type SyncSource } from "../../protocols/catalog-sync/handler.ts";
+import type { Frames } from "../../protocols/lib/frames.ts";
+import { AskError, type ActorRef } from "../actors/actor.ts";
+import type { CatalogueQuery } from "../catalog/messages.ts";
+import type { Clock } from "../ports/clock.ts";
+import { withDeadline } from "./deadline.ts";
+import type { RequestLimiter } from "./limiter.ts";
+
+/** A catalogue that does not answer in this time is busy. */
+const ANSWER_MS = 10_000;
+/** A follower that takes no frame for this long while an answer flows loses its stream; a kept stream may rest for long. */
+const SEND_IDLE_MS = 30_000;
+/** The longest that one answer may pin its snapshot. */
+export const SNAPSHOT_AGE_MS_MAX = 60_000;
+/** Sync streams that one peer may have open. */
+export const SYNC_STREAMS_PER_PEER_MAX = 4;
+
+export interface ServeOptions {
+  readonly clock: Clock;
+  readonly limiter: RequestLimiter;
+  /** The actor that holds the catalogue of a registry: our own, or a replica. */
+  readonly find: (did: string) => ActorRef<CatalogueQuery> | undefined;
+}
+
+/** Serves catalog-sync to one peer, from whatever catalogues we hold. */
+export function serveFollower(options: ServeOptions, frames: Frames, peerId: string): Promise<void> {
+  const { clock, limiter, find } = options;
+  const asked = async <R>(
+    did: string,
+    ask: (actor: ActorRef<CatalogueQuery>) => Promise<R>,
+  ): Promise<R | "unknown_registry" | "busy"> => {
+    const actor = find(did);
+    if (actor === undefined) return "unknown_registry";
+    try {
+      return await ask(actor);
+    } catch (error) {
+      if (error instanceof AskError) return "busy";
+      throw error;
+    }
+  };
+  const source: SyncSource = {
+    retryAfterMs: () => limiter.retryAfterMs(peerId, clock.monotonic()),
+    open: (request) => asked(request.registry, (actor) => actor.ask((reply) => ({ type: "serve", request, reply }), ANSWER_MS)),
+    compare: (request) =>
+      asked(request.registry, (actor) => actor.ask((reply) => ({ type: "compare", request, reply }), ANSWER_MS)),
+    fetch: (request, since) =>
+      asked(request.registry, (actor) => actor.ask((reply) => ({ type: "fetch", request, since, reply }), ANSWER_MS)),
+  };
+  const sending = withDeadline(frames, clock, SEND_IDLE_MS);
+  return serveCatalogSync({ ...sending, receive: () => frames.receive() }, source);
+}
