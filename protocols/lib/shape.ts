@@ -183,7 +183,7 @@ export function shapeJsonSchema(shape: Shape): Record<string, unknown> {
       if (shape.values !== undefined) return { type: "string", enum: shape.values };
       return {
         type: "string",
-        ...(shape.min > 0 && { minLength: 1 }),
+        ...(shape.min > 0 && { minLength: shape.min }),
         maxLength: shape.max,
         ...(shape.pattern !== undefined && { pattern: shape.pattern }),
       };

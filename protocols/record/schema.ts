@@ -9,6 +9,7 @@ import {
   oneOf,
   recurring,
   shapeIssues,
+  shapeJsonSchema,
   steps,
   text,
   type ObjectShape,
@@ -86,6 +87,12 @@ export const RECORD_SHAPE: ObjectShape = object({
   "prev?": matching(/^[0-9a-f]{64}$/, HASH_HEX_LENGTH, "expected 64 lower-case hex digits"),
   "reputation_score?": steps(0, 1, SCORE_STEPS),
 });
+
+/** The record's JSON Schema (draft 2020-12) from the same rules, as far as JSON Schema can say them. */
+export function recordJsonSchema(): Record<string, unknown> {
+  const $schema = "https://json-schema.org/draft/2020-12/schema";
+  return { $schema, title: "Agent record", ...shapeJsonSchema(RECORD_SHAPE) };
+}
 
 /** @throws ProtocolError `schema`, naming every field that does not fit */
 export function checkRecord(value: unknown): AgentRecord {
