@@ -80,12 +80,20 @@ function drawBar(stream: CliStream, label: string, total: number, describe: Desc
     gracefulExit: false,
   });
   bar.start(Math.max(total, 1), 0, describe());
+  // The bar hides the cursor; a command that Ctrl-C ends must give it back. Who listens for itself decides what ends.
+  const restore = (): void => {
+    process.off("SIGINT", restore);
+    bar.stop();
+    if (process.listenerCount("SIGINT") === 0) process.kill(process.pid, "SIGINT");
+  };
+  process.on("SIGINT", restore);
   return {
     update: (done, nextTotal) => {
       bar.setTotal(Math.max(nextTotal, done, 1));
       bar.update(done, describe());
     },
     stop: (done) => {
+      process.off("SIGINT", restore);
       bar.update(done, describe());
       bar.stop();
     },

@@ -1,4 +1,5 @@
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** Without SIGHUP: a handler for it would undo what nohup asks for. */
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /** 128 + SIGINT, as shells report a process that was interrupted. */
 const FORCED_EXIT_CODE = 130;

@@ -22,7 +22,7 @@ export function duration(seconds: number): string {
 
 /** The two ends of a long name, such as a DID or a root. */
 export function short(text: string, head: number = 16, tail: number = 6): string {
-  return text.length <= head + tail + 1 ? text : `${text.slice(0, head)}…${text.slice(-tail)}`;
+  return text.length <= head + tail + 1 ? text : `${text.slice(0, head)}…${text.slice(text.length - tail)}`;
 }
 
 /** Columns padded to their widest cell; numbers to the right. */

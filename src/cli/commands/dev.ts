@@ -38,6 +38,7 @@ async function dev(cli: Cli, command: Command, options: { nodes: number; agents:
     if (!options.once) await keepRunning(cli, federation, summary, signal);
   } catch (error) {
     if (!signal.aborted) throw error;
+    if (options.once) cli.exitCode = EXIT.failure;
   } finally {
     if (!options.once) cli.say(`\nending ${federation.registries.length} registries and removing ${federation.directory} …`);
     await federation.close();
@@ -55,8 +56,6 @@ async function keepRunning(cli: Cli, federation: Federation, summary: ShowSummar
   }
   cli.say("");
   const startedMs = performance.now();
-  const crash = anyEnded(federation);
-  crash.catch(() => {});
   let before = "";
   while (!signal.aborted) {
     const statuses = await federation.statuses();
@@ -65,14 +64,8 @@ async function keepRunning(cli: Cli, federation: Federation, summary: ShowSummar
     if (stderr.isTTY === true) stderr.write(`\r\u001b[2K  ${line}`);
     else if (news !== before) cli.say(news);
     before = news;
-    await Promise.race([pause(LIVE_INTERVAL_MS, undefined, { signal }), crash]);
+    await pause(LIVE_INTERVAL_MS, undefined, { signal });
   }
-}
-
-/** @throws CliError when a registry ends by itself */
-async function anyEnded(federation: Federation): Promise<never> {
-  const name = await Promise.race(federation.registries.map(({ ended, name: ending }) => ended.then(() => ending)));
-  throw new CliError(EXIT.failure, "ended", `registry ${name} ended by itself`);
 }
 
 function numberIn(text: string, flag: string, min: number, max: number): number {

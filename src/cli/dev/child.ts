@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, openSync, readFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
@@ -17,15 +17,15 @@ export interface DevRegistry {
   readonly dataDir: string;
   readonly pid: number;
   readonly client: AdminClient;
-  /** Resolves when the process has ended, for whatever reason. */
-  readonly ended: Promise<void>;
+  /** The end of its log. */
+  lastWords(): string;
   stop(): Promise<void>;
   kill(): void;
 }
 
 const READY_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 10_000;
-/** Lines of a registry's log that are shown when it did not start. */
+/** Lines of a registry's log that are shown when it fails. */
 const LOG_LINES_SHOWN = 20;
 
 export interface DevRegistryOptions {
@@ -42,15 +42,17 @@ export async function startDevRegistry(options: DevRegistryOptions): Promise<Dev
   const dataDir = join(directory, name);
   mkdirSync(dataDir, { mode: 0o700 });
   const logPath = join(directory, `${name}.log`);
+  const log = openSync(logPath, "a", 0o600);
   const child = spawn(process.execPath, [entryPath(), ...startArguments(options, dataDir)], {
     // Where no .env of the user's lies.
     cwd: directory,
     env: withoutSettings(options.environment),
     // The channel ties the child's life to ours; its log goes to a file beside its data.
-    stdio: ["ignore", "pipe", openSync(logPath, "a", 0o600), "ipc"],
+    stdio: ["ignore", "pipe", log, "ipc"],
     // Ctrl-C reaches a whole process group: the children shall hear of it from us, in order.
     detached: true,
   });
+  closeSync(log);
   const ended = once(child, "exit").then(
     () => undefined,
     () => undefined,
@@ -58,8 +60,7 @@ export async function startDevRegistry(options: DevRegistryOptions): Promise<Dev
   const status = await ready(child, ended);
   if (status === undefined) {
     child.kill("SIGKILL");
-    const log = readFileSync(logPath, "utf8").trimEnd().split("\n").slice(-LOG_LINES_SHOWN).join("\n");
-    throw new CliError(EXIT.failure, "not_started", `registry ${name} did not start:\n${log}`);
+    throw new CliError(EXIT.failure, "not_started", `registry ${name} did not start:\n${lastLines(logPath)}`);
   }
   return {
     name,
@@ -68,10 +69,14 @@ export async function startDevRegistry(options: DevRegistryOptions): Promise<Dev
     dataDir,
     pid: child.pid ?? 0,
     client: new AdminClient(dataDir),
-    ended,
+    lastWords: () => lastLines(logPath),
     stop: () => stopChild(child, ended),
     kill: () => child.kill("SIGKILL"),
   };
+}
+
+function lastLines(path: string): string {
+  return readFileSync(path, "utf8").trimEnd().split("\n").slice(-LOG_LINES_SHOWN).join("\n");
 }
 
 function startArguments({ name, peer }: DevRegistryOptions, dataDir: string): string[] {

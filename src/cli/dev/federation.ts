@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { NodeUnreachableError } from "../../admin/errors.ts";
 import type { Status } from "../../api.ts";
 import { CliError, EXIT } from "../exit.ts";
 import { startDevRegistry, type DevRegistry } from "./child.ts";
@@ -43,8 +44,11 @@ export class Federation {
     return registry;
   }
 
+  /** @throws CliError with the end of its log when a registry has ended by itself */
   statuses(): Promise<Status[]> {
-    return Promise.all(this.registries.map(({ client }) => client.status()));
+    return Promise.all(
+      this.registries.map((registry) => registry.client.status().catch((cause: unknown) => failed(registry, cause))),
+    );
   }
 
   /** Polls until `isDone`. @throws CliError naming `what` after `timeoutMs` */
@@ -59,11 +63,7 @@ export class Federation {
       const statuses = await this.statuses();
       if (isDone(statuses)) return statuses;
       if (performance.now() > deadlineMs) {
-        throw new CliError(
-          EXIT.failure,
-          "timeout",
-          `${what} took longer than ${timeoutMs / 1_000} s; logs were in ${this.directory}`,
-        );
+        throw new CliError(EXIT.failure, "timeout", `${what} took longer than ${timeoutMs / 1_000} s`);
       }
       await pause(POLL_MS, undefined, { signal });
     }
@@ -75,6 +75,12 @@ export class Federation {
     await rm(this.directory, { recursive: true, force: true });
     process.off("exit", this.#sweep);
   }
+}
+
+function failed(registry: DevRegistry, cause: unknown): never {
+  if (!(cause instanceof NodeUnreachableError)) throw cause;
+  const message = `registry ${registry.name} ended by itself:\n${registry.lastWords()}`;
+  throw new CliError(EXIT.failure, "ended", message, { cause });
 }
 
 /** Whether every registry knows, and has a connection to, each of the others. */

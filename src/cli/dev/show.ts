@@ -80,7 +80,7 @@ export async function show(io: CliIo, federation: Federation, options: ShowOptio
   tell(`  ${tick} every registry holds all catalogues, ${duration(syncSeconds)} after the first agent was registered`);
 
   const lookup = await lookUp(federation, options.agents);
-  heading(`Looking up an agent of ${lookup.home} at ${lookup.askedAt}`);
+  heading(`Looking up an agent of ${lookup.home} at ${lookup.askedAt}, with its proof`);
   if (!lookup.verified) {
     throw new CliError(EXIT.refused, "unverified", `the proof of ${lookup.did} does not hold: ${lookup.problems.join("; ")}`);
   }
