@@ -16,14 +16,14 @@ const MARK = Buffer.from("/catalog/");
 export class ContradictionChecker {
   readonly #didOf: (peerId: string) => string | undefined;
   readonly #roots = new Map<string, string>();
-  readonly #complaints: string[] = [];
+  readonly #complaints = new Set<string>();
 
   constructor(didOf: (peerId: string) => string | undefined) {
     this.#didOf = didOf;
   }
 
   get complaints(): readonly string[] {
-    return this.#complaints;
+    return [...this.#complaints];
   }
 
   /** Different checkpoints seen so far. */
@@ -41,7 +41,7 @@ export class ContradictionChecker {
       const version = `${author}/catalog/${epoch} at size ${size}`;
       const before = this.#roots.get(version);
       if (before === undefined) this.#roots.set(version, root);
-      else if (before !== root) this.#complaints.push(`${version}: signed ${before}, then ${root}`);
+      else if (before !== root) this.#complaints.add(`${version}: signed ${before}, then ${root}`);
     }
   }
 }

@@ -7,7 +7,7 @@ import { FaultCounter } from "../faults/counts.ts";
 import { FaultyDisk } from "../faults/disk.ts";
 import { FaultyLink } from "../faults/link.ts";
 import type { FaultPlan } from "../faults/plan.ts";
-import { MachineLog } from "./log.ts";
+import { virtualLog } from "./log.ts";
 import { Machine } from "./machine.ts";
 import type { StartNode } from "./start-node.ts";
 
@@ -80,7 +80,7 @@ export class Federation {
       link: this.link,
       wall: new WallClock(simulation, Math.round(random.fork("skew").between(-skewMsMax, skewMsMax))),
       disk: new FaultyDisk(simulation, name, random.fork("disk"), faults.disks, this.counter),
-      log: new MachineLog(() => simulation.nowMs, this.#options.onLogLine),
+      log: (run) => virtualLog(run, () => simulation.nowMs, this.#options.onLogLine),
       random,
       startNode: this.#options.startNode,
       address: `/memory/${PORT_FIRST + this.#machines.length}`,

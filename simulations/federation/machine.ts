@@ -3,6 +3,7 @@ import { didKey, mintDid, peerIdOf } from "../../protocols/lib/did.ts";
 import type { MemoryHub } from "../../src/adapters/memory/hub.ts";
 import { createMemoryNetwork, type MemoryNetwork } from "../../src/adapters/memory/network.ts";
 import type { RegistryNode } from "../../src/api.ts";
+import type { Log } from "../../src/ports/log.ts";
 import { VirtualClock, type WallClock } from "../engine/clock.ts";
 import { Power } from "../engine/power.ts";
 import { VirtualScheduler } from "../engine/scheduler.ts";
@@ -12,7 +13,6 @@ import type { FaultyDisk } from "../faults/disk.ts";
 import type { FaultyLink } from "../faults/link.ts";
 import { GatedStore } from "./gated-store.ts";
 import { Ledger } from "./ledger.ts";
-import type { MachineLog } from "./log.ts";
 import type { NodeSettings, StartNode } from "./start-node.ts";
 
 /** A process that could not start is started again after this, as a service manager would, in milliseconds. */
@@ -26,7 +26,8 @@ export interface MachineParts {
   readonly link: FaultyLink;
   readonly wall: WallClock;
   readonly disk: FaultyDisk;
-  readonly log: MachineLog;
+  /** The log of one run of the process. */
+  readonly log: (run: string) => Log;
   readonly random: SeededRandom;
   readonly startNode: StartNode;
   readonly address: string;
@@ -69,10 +70,6 @@ export class Machine {
     return this.#parts.disk;
   }
 
-  get log(): MachineLog {
-    return this.#parts.log;
-  }
-
   /** The node while it is up. */
   get node(): RegistryNode | undefined {
     return this.#node;
@@ -107,7 +104,7 @@ export class Machine {
         return;
       } catch (error) {
         if (++failures >= FAILED_STARTS_MAX) throw error;
-        this.log.of(this.#power.name).warn("the node did not start", { error });
+        this.#parts.log(this.#power.name).warn("the node did not start", { error });
         this.crash({ powerCut: false });
         await this.#parts.simulation.sleep(RESTART_MS);
       }
@@ -133,7 +130,7 @@ export class Machine {
     try {
       return await Promise.race([question(node), this.#crashed.promise as Promise<undefined>]);
     } catch (error) {
-      this.log.of(this.#power.name).warn("the node refused a question", { error });
+      this.#parts.log(this.#power.name).warn("the node refused a question", { error });
       return undefined;
     }
   }
@@ -154,7 +151,7 @@ export class Machine {
       random: chance.fork("node"),
       network,
       store: new GatedStore(disk, power),
-      log: log.of(power.name),
+      log: log(power.name),
       scheduler: new VirtualScheduler(simulation, power, chance.fork("turns")),
     };
     const node = await Promise.race([startNode(ports, settings), crashed.promise]);

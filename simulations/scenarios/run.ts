@@ -42,8 +42,6 @@ export interface RunReport {
   readonly acknowledgements: number;
   readonly checkpoints: number;
   readonly violations: readonly Violation[];
-  /** The newest log lines of every machine; empty when all went well. */
-  readonly logs: readonly string[];
 }
 
 export function seedName(options: Pick<RunOptions, "scenario" | "nodes" | "seed">): string {
@@ -76,7 +74,6 @@ export async function runSeed(options: RunOptions): Promise<RunReport> {
     acknowledgements: federation.machines.reduce((sum, machine) => sum + machine.ledger.acknowledgements, 0),
     checkpoints: contradictions.checkpoints,
     violations: run.violations,
-    logs: run.violations.length === 0 ? [] : federation.machines.flatMap((machine) => machine.log.lines),
   };
 }
 
