@@ -1,8 +1,9 @@
-import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
-import { didKey, mintDid, peerIdOf } from "../../protocols/lib/did.ts";
+import { mintDid } from "../../protocols/lib/did.ts";
 import type { MemoryHub } from "../../src/adapters/memory/hub.ts";
 import { createMemoryNetwork, type MemoryNetwork } from "../../src/adapters/memory/network.ts";
 import type { RegistryNode } from "../../src/api.ts";
+import { SEED_BYTES } from "../../src/identity/key-material.ts";
+import { createRegistryIdentity, type RegistryIdentity } from "../../src/identity/registry-identity.ts";
 import type { Log } from "../../src/ports/log.ts";
 import { VirtualClock, type WallClock } from "../engine/clock.ts";
 import { Power } from "../engine/power.ts";
@@ -43,8 +44,7 @@ export class Machine {
   readonly address: string;
   readonly ledger: Ledger = new Ledger();
   readonly #parts: MachineParts;
-  readonly #key: KeyObject;
-  readonly #publicKey: Uint8Array;
+  readonly #identity: RegistryIdentity;
   #runs = 0;
   #power: Power = new Power("off");
   #network: MemoryNetwork | undefined;
@@ -54,10 +54,9 @@ export class Machine {
   constructor(name: string, parts: MachineParts) {
     this.name = name;
     this.#parts = parts;
-    this.#key = ed25519FromSeed(parts.random.fork("key").bytes(32));
-    this.#publicKey = Buffer.from(createPublicKey(this.#key).export({ format: "jwk" }).x ?? "", "base64url");
-    this.peerId = peerIdOf(this.#publicKey);
-    this.did = didKey(this.#publicKey);
+    this.#identity = createRegistryIdentity(parts.random.fork("key").bytes(SEED_BYTES), name);
+    this.peerId = this.#identity.peerId;
+    this.did = this.#identity.did;
     this.address = `${parts.address}/p2p/${this.peerId}`;
     this.#power.off();
   }
@@ -85,7 +84,7 @@ export class Machine {
 
   /** The DID that this registry mints for an agent. */
   mintedDid(humanReadableId: string): string {
-    return mintDid(this.#publicKey, humanReadableId);
+    return mintDid(this.#identity.publicKey, humanReadableId);
   }
 
   /** Starts of the process so far. */
@@ -145,7 +144,7 @@ export class Machine {
     link.setDown(this.peerId, false);
     const network = createMemoryNetwork(hub, { peerId: this.peerId, listen: [this.#parts.address] });
     this.#network = network;
-    const settings: NodeSettings = { name: this.name, key: this.#key, peers: this.#parts.peers };
+    const settings: NodeSettings = { identity: this.#identity, peers: this.#parts.peers };
     const ports = {
       clock: new VirtualClock(simulation, wall, power),
       random: chance.fork("node"),
@@ -157,10 +156,4 @@ export class Machine {
     const node = await Promise.race([startNode(ports, settings), crashed.promise]);
     if (node !== undefined && power.on) this.#node = node;
   }
-}
-
-const PKCS8_ED25519_PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
-
-function ed25519FromSeed(seed: Uint8Array): KeyObject {
-  return createPrivateKey({ key: Buffer.concat([PKCS8_ED25519_PREFIX, seed]), format: "der", type: "pkcs8" });
 }

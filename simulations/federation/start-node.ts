@@ -1,26 +1,11 @@
-import type { KeyObject } from "node:crypto";
 import type { RegistryNode } from "../../src/api.ts";
-import type { Clock } from "../../src/ports/clock.ts";
-import type { Log } from "../../src/ports/log.ts";
-import type { Network } from "../../src/ports/network.ts";
-import type { Random } from "../../src/ports/random.ts";
-import type { Scheduler } from "../../src/ports/scheduler.ts";
-import type { Store } from "../../src/ports/store.ts";
+import type { RegistryIdentity } from "../../src/identity/registry-identity.ts";
+import type { NodePorts } from "../../src/node.ts";
 
-export interface NodePorts {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly network: Network;
-  readonly store: Store;
-  readonly log: Log;
-  readonly scheduler: Scheduler;
-}
-
+/** What differs between the registries of a federation. */
 export interface NodeSettings {
-  readonly name: string;
-  /** The registry's Ed25519 private key. */
-  readonly key: KeyObject;
-  /** Addresses of configured peers. */
+  readonly identity: RegistryIdentity;
+  /** Addresses of configured peers, each ending in `/p2p/<peer id>`. */
   readonly peers: readonly string[];
 }
 

@@ -1,9 +1,8 @@
 import { sha256 } from "../../protocols/lib/hash.ts";
 import { base64, fromUtf8, hex, utf8 } from "../../protocols/lib/bytes.ts";
-import { didKey, mintDid, peerIdOfDid, trustDomainOf } from "../../protocols/lib/did.ts";
+import { mintDid, peerIdOfDid } from "../../protocols/lib/did.ts";
 import { nextHlc } from "../../protocols/record/hlc.ts";
 import type { AgentRecord } from "../../protocols/record/record.ts";
-import { createPublicKey } from "node:crypto";
 import {
   NodeError,
   type Identity,
@@ -14,7 +13,8 @@ import {
   type Status,
 } from "../../src/api.ts";
 import type { Frames } from "../../protocols/lib/frames.ts";
-import type { NodePorts, NodeSettings, StartNode } from "../../simulations/federation/start-node.ts";
+import type { NodeSettings, StartNode } from "../../simulations/federation/start-node.ts";
+import type { NodePorts } from "../../src/node.ts";
 
 /** Mistakes that a registry must not make; each is there for a checker to find. */
 export type Bug =
@@ -64,8 +64,8 @@ class StandIn implements RegistryNode {
     this.#ports = ports;
     this.#settings = settings;
     this.#bug = bug;
-    this.#key = Buffer.from(createPublicKey(settings.key).export({ format: "jwk" }).x ?? "", "base64url");
-    this.#did = didKey(this.#key);
+    this.#key = settings.identity.publicKey;
+    this.#did = settings.identity.did;
   }
 
   async start(): Promise<void> {
@@ -121,10 +121,8 @@ class StandIn implements RegistryNode {
   }
 
   identity(): Identity {
-    const { name } = this.#settings;
-    const trustDomain = trustDomainOf(this.#key);
-    const spiffeId = `spiffe://${trustDomain}/registry/${name}`;
-    return { name, did: this.#did, peerId: peerIdOfDid(this.#did), spiffeId, trustDomain, epoch: 0 };
+    const { name, did, peerId, spiffeId, trustDomain } = this.#settings.identity;
+    return { name, did, peerId, spiffeId, trustDomain, epoch: 0 };
   }
 
   async listAgents(query: ListQuery): Promise<{ agents: AgentRecord[]; cursor: null }> {
