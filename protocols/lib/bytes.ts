@@ -1,3 +1,4 @@
+import { isAscii } from "node:buffer";
 import { ProtocolError } from "./errors.ts";
 
 /** Small helpers on byte arrays. Text encodings are strict: what they accept, they give back unchanged. */
@@ -11,6 +12,8 @@ export function utf8(text: string): Uint8Array {
 
 /** @throws ProtocolError `not_utf8` */
 export function fromUtf8(bytes: Uint8Array): string {
+  // Nearly all of what is read is ASCII, and this way takes half of the time.
+  if (isAscii(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
   try {
     return decoder.decode(bytes);
   } catch {

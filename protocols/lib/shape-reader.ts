@@ -12,7 +12,13 @@ import type { Field, ListShape, NumberShape, ObjectShape, Shape, TextShape } fro
  * The strings of the value may be views into the whole text and keep it in memory: copy what is kept for long (`ownText`).
  */
 export function shapeReader(shape: Shape): (text: string) => unknown {
-  const { source, read } = part(shape, 1);
+  const plain = wholeReader(shape, false);
+  const escaped = wholeReader(shape, true);
+  return (text) => (text.includes("\\") ? escaped(text) : plain(text));
+}
+
+function wholeReader(shape: Shape, escapes: boolean): (text: string) => unknown {
+  const { source, read } = part(shape, 1, escapes);
   const whole = new RegExp(`^${source}$`);
   return (text) => {
     const match = whole.exec(text);
@@ -35,42 +41,41 @@ interface Part {
 
 type Match = readonly (string | undefined)[];
 
-function part(shape: Shape, group: number): Part {
+/** @param escapes whether a backslash may stand in a string: most texts have none, and are read faster so */
+function part(shape: Shape, group: number, escapes: boolean): Part {
   switch (shape.kind) {
     case "text":
-      return textPart(shape, group);
+      return textPart(shape, group, escapes);
     case "number":
       return numberPart(shape, group);
     case "list":
-      return listPart(shape, group);
+      return listPart(shape, group, escapes);
     case "object":
-      return objectPart(shape, group);
+      return objectPart(shape, group, escapes);
   }
 }
 
 /** The inside of a string: no control character stands in it unescaped (RFC 8785 §3.2.2.2). */
-const LITERAL = String.raw`[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*`;
+const PLAIN = String.raw`[^"\\\x00-\x1f]*`;
+const ESCAPED = String.raw`${PLAIN}(?:\\.${PLAIN})*`;
 
-function textPart(shape: TextShape, group: number): Part {
+function textPart(shape: TextShape, group: number, escapes: boolean): Part {
   let last: string | undefined;
   const read = (match: Match): string | undefined => {
     const literal = match[group] as string;
     if (literal === last) return last;
-    const value = textOf(literal, shape);
+    const value = escapes ? unescaped(literal) : literal;
+    if (value === undefined || !fitsText(value, shape)) return undefined;
     // What passed once passes again.
     if (shape.recurs && value === literal) last = ownText(value);
     return value;
   };
-  return { source: `"(${LITERAL})"`, groups: 1, read };
-}
-
-function textOf(literal: string, shape: TextShape): string | undefined {
-  const value = literal.includes("\\") ? unescaped(literal) : literal;
-  return value !== undefined && fitsText(value, shape) ? value : undefined;
+  return { source: `"(${escapes ? ESCAPED : PLAIN})"`, groups: 1, read };
 }
 
 /** Left to the platform's JSON, both ways: RFC 8785 §3.2.2.2 takes its strings from there. */
 function unescaped(literal: string): string | undefined {
+  if (!literal.includes("\\")) return literal;
   try {
     const value = JSON.parse(`"${literal}"`) as string;
     return value.isWellFormed() && JSON.stringify(value) === `"${literal}"` ? value : undefined;
@@ -92,10 +97,10 @@ function numberPart(shape: NumberShape, group: number): Part {
   return { source: whole ? `(${WHOLE})` : "(-?[0-9][0-9.e+-]*)", groups: 1, read };
 }
 
-function listPart(shape: ListShape, group: number): Part {
-  const item = part(shape.item, 1);
+function listPart(shape: ListShape, group: number, escapes: boolean): Part {
+  const item = part(shape.item, 1, escapes);
   const plain = item.source.replaceAll(/(?<!\\)\((?!\?)/g, "(?:");
-  const items = shape.item.kind === "text" ? textItems(shape.item) : anyItems(item);
+  const items = shape.item.kind === "text" && !escapes ? plainItems(shape.item) : anyItems(item);
   const read = (match: Match): unknown => {
     const body = match[group] as string;
     if (body === "") return [];
@@ -107,10 +112,9 @@ function listPart(shape: ListShape, group: number): Part {
 
 type Items = (body: string, max: number) => unknown[] | undefined;
 
-function textItems(shape: TextShape): Items {
-  const escaped = anyItems(part(shape, 1));
+/** Texts without escapes: each ends at the next quote. */
+function plainItems(shape: TextShape): Items {
   return (body, max) => {
-    if (body.includes("\\")) return escaped(body, max);
     const values: string[] = [];
     for (let at = 1; at < body.length;) {
       const end = body.indexOf('"', at);
@@ -138,14 +142,14 @@ function anyItems(item: Part): Items {
 }
 
 /** RFC 8785 §3.2.3: keys ascend by UTF-16 code units, as `<` compares; the names of fields are ASCII without escapes. */
-function objectPart(shape: ObjectShape, group: number): Part {
+function objectPart(shape: ObjectShape, group: number, escapes: boolean): Part {
   const fields: (Pick<Field, "name" | "optional"> & { readonly group: number; readonly read: Part["read"] })[] = [];
   let source = "";
   let next = group;
   let required = false;
   for (const { name, shape: field, optional } of shape.fields.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     // A list or an object of its own groups stands in a group that tells whether it is there.
-    const inner = part(field, field.kind === "object" ? next + 1 : next);
+    const inner = part(field, field.kind === "object" ? next + 1 : next, escapes);
     const value = `"${name}":${field.kind === "object" ? `(${inner.source})` : inner.source}`;
     if (optional) source += required ? `(?:,${value})?` : `(?:${value},)?`;
     else source += required ? `,${value}` : value;

@@ -36,14 +36,17 @@ export function isCapability(text: string): boolean {
   return !/[\s\p{Cc}]|^\/|\/$|\/\/|^$/u.test(text) && text.isWellFormed() && text === text.toLowerCase() && isNfc(text);
 }
 
+/** Unicode Cc, spelt out: a property escape costs twice as much. */
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/; // eslint-disable-line no-control-regex
+
 /** No control characters (Unicode Cc, so no line breaks and no terminal escapes). */
 export function isOneLine(text: string): boolean {
-  return !/\p{Cc}/u.test(text);
+  return !CONTROL.test(text);
 }
 
 /** Any absolute URL (WHATWG) without credentials, white space and control characters: it is shown and routed to, not fetched. */
 export function isAbsoluteUrl(text: string): boolean {
-  if (!URL.canParse(text) || /[\s\p{Cc}]/u.test(text)) return false;
+  if (!URL.canParse(text) || /\s/.test(text) || !isOneLine(text)) return false;
   if (!text.includes("@")) return true;
   const { username, password } = new URL(text);
   return username === "" && password === "";

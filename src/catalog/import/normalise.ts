@@ -178,7 +178,10 @@ const SLUG_LENGTH_MAX = 90;
 
 function slug(text: string): string {
   const words = text.toWellFormed().normalize("NFC").toLowerCase().normalize("NFC");
-  const characters = [...words.replace(/[^\p{L}\p{M}\p{N}._]+/gu, "-").replace(/^[-.]+|[-.]+$/g, "")].slice(0, SLUG_LENGTH_MAX);
+  const characters = Array.from(words.replace(/[^\p{L}\p{M}\p{N}._]+/gu, "-").replace(/^[-.]+|[-.]+$/g, "")).slice(
+    0,
+    SLUG_LENGTH_MAX,
+  );
   while (encodeURIComponent(characters.join("")).length > SLUG_ENCODED_LENGTH_MAX) characters.pop();
   return characters.join("").normalize("NFC").replace(/-+$/, "");
 }

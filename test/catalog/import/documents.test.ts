@@ -163,9 +163,8 @@ describe("import of our own export", () => {
 
   it("ignores what the home sets and keeps everything else as it is", async () => {
     const { agent, warnings } = agentOf((await importAll(exported("did:web:x.example")))[0]);
-    assert.deepEqual(Object.keys(agent).sort(), [
-      ...["capabilities", "description", "did", "endpoints", "humanReadableId", "name", "original", "status", "tags", "version"],
-    ]);
+    const kept = "capabilities description did endpoints humanReadableId name original status tags version";
+    assert.equal(Object.keys(agent).sort().join(" "), kept);
     assert.deepEqual(agent.original, { media_type: "text/plain", document: "kept" });
     assert.equal(agent.status, "inactive");
     assert.deepEqual(warnings, []);

@@ -46,7 +46,7 @@ const number = fc.oneof(
 );
 const texts = fc.array(text, { maxLength: 4 }).map((items) => [...new Set(items)].sort());
 const value: fc.Arbitrary<Json> = fc.oneof(
-  ...[text, number, texts, fc.constantFrom(null, true)],
+  fc.oneof(text, number, texts, fc.constantFrom(null, true)),
   fc.array(fc.record({ url: text, protocol: text }), { maxLength: 3 }),
   fc.record({ media_type: text, document: text }),
 );
