@@ -29,8 +29,11 @@ export type Route =
   /** Lines in, lines out, both at once. */
   | { readonly kind: "duplex"; run(context: RouteContext, lines: AsyncIterable<unknown>): AsyncIterable<unknown> };
 
-/** Batches of one mutation stream that wait in the node at a time. */
-export const BATCHES_IN_FLIGHT_MAX = 4;
+/**
+ * Batches of one mutation stream that wait in the node at a time. The node commits at most four times a second, so that what is
+ * in flight bounds the speed of an import; each costs up to a line of memory.
+ */
+export const BATCHES_IN_FLIGHT_MAX = 16;
 
 /** How often a running sync tells where it stands, in milliseconds. */
 const SYNC_PROGRESS_MS = 100;

@@ -29,7 +29,7 @@ export interface AdminServerOptions {
 export interface AdminServer {
   readonly socketPath: string;
   /** Ends open requests, closes the socket and removes it. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 /**

@@ -20,7 +20,7 @@ interface Started {
   readonly child: ChildProcess;
   readonly ready: Status & { readonly event: string; readonly dataDir: string };
   readonly exit: Promise<number | null>;
-  stderr(): string;
+  readonly stderr: () => string;
 }
 
 /** Real processes: the node that `start` runs is the one that operators run. */

@@ -32,7 +32,7 @@ function describeStatus(status: Status): string {
 export function describePeers(peers: readonly PeerStatus[]): string {
   if (peers.length === 0) return "No other registry is known yet.";
   const rows = peers.map((peer) => [
-    plain(peer.name),
+    plain(peer.name) || "(not met)",
     short(peer.did),
     peer.connected ? peer.state : `${peer.state}, not connected`,
     peer.agents,

@@ -4,7 +4,7 @@ import type { ImportedLine } from "../../catalog/import/documents.ts";
 import { ImportTally, type ImportReport } from "./report.ts";
 
 /** Agents in one batch: large enough to share a commit, small enough that the progress moves. */
-export const BATCH_AGENTS_MAX: number = Math.min(256, MUTATIONS_MAX);
+export const BATCH_AGENTS_MAX: number = Math.min(512, MUTATIONS_MAX);
 /** Source bytes in one batch; a batch also crosses the socket as one bounded line. */
 export const BATCH_BYTES_MAX = 2_097_152;
 
