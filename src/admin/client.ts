@@ -68,11 +68,11 @@ export class AdminClient {
   }
 
   getAgent(id: string): Promise<AgentView> {
-    return this.#json("GET", `/admin/agent?${new URLSearchParams({ id })}`);
+    return this.#json("GET", `/admin/agent?${query({ id })}`);
   }
 
   proveAgent(id: string): Promise<Record<string, unknown>> {
-    return this.#json("GET", `/admin/proof?${new URLSearchParams({ id })}`);
+    return this.#json("GET", `/admin/proof?${query({ id })}`);
   }
 
   listAgents({ limit, cursor, registry }: ListQuery): Promise<AgentPage> {
@@ -93,7 +93,7 @@ export class AdminClient {
   }
 
   async removePeer(address: string): Promise<void> {
-    await this.#json("DELETE", `/admin/peers?${new URLSearchParams({ address })}`);
+    await this.#json("DELETE", `/admin/peers?${query({ address })}`);
   }
 
   async syncStatus(): Promise<readonly SyncStatus[]> {
@@ -208,7 +208,7 @@ function refusal(code: unknown, message: unknown): AdminError {
   return new AdminError(isAdminErrorCode(code) ? code : "internal", text);
 }
 
-function query(values: Readonly<Record<string, string | undefined>>): URLSearchParams {
+function query(values: Readonly<Record<string, string | undefined>>): string {
   const given = Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  return new URLSearchParams(given);
+  return new URLSearchParams(given).toString();
 }

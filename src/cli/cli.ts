@@ -30,10 +30,10 @@ export class Cli {
   }
 
   settings(command: Command, only?: readonly (keyof RegistryConfig)[]): ResolvedSettings {
-    const options = command.optsWithGlobals<Record<string, unknown>>();
+    const options = command.optsWithGlobals<Record<string, string | readonly string[] | undefined>>();
     const flags = SETTINGS.flatMap(({ field, flag }) => {
       const given = options[camelCase(flag)];
-      return given === undefined ? [] : [[field, Array.isArray(given) ? given : [String(given)]]];
+      return given === undefined ? [] : [[field, [given].flat()]];
     });
     return resolveSettings(
       {

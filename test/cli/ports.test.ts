@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server } from "node:net";
-import { planListening, PortError } from "../../src/cli/ports.ts";
+import { planListening, type PortError } from "../../src/cli/ports.ts";
 
 describe("cli ports", () => {
   let server: Server;
