@@ -13,7 +13,6 @@ import {
 
 export {
   commitLeafHash,
-  EMPTY_LOG_ROOT,
   LOG_PROOF_HASHES_MAX,
   LOG_SIZE_MAX,
   logRoot,

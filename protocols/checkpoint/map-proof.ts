@@ -9,8 +9,6 @@ import { WireReader, WireWriter } from "./wire.ts";
 export {
   decodeMultiproof,
   encodeMultiproof,
-  type MapMultiproof,
-  MULTIPROOF_BYTES_MAX,
   MULTIPROOF_KEYS_MAX,
   proveMany,
   verifyMultiproof,

@@ -75,7 +75,6 @@ export function replayCommand({ scenario, nodes, seed }: RunRequest): string {
   return `npm run simulate -- --scenario ${scenario} --nodes ${nodes} --seeds 1 --seed ${seed} --log`;
 }
 
-// eslint-disable-next-line typescript/explicit-function-return-type
 function parse(argv: readonly string[]) {
   const text = { type: "string" } as const;
   const flag = { type: "boolean" } as const;

@@ -183,7 +183,7 @@ class StandIn implements RegistryNode {
     const { clock, network } = this.#ports;
     for (const [peerId, address] of this.#addresses) {
       if (!network.connected().includes(peerId))
-        this.#withDeadline((signal) => network.connect({ addresses: [address] }, { signal }));
+        void this.#withDeadline((signal) => network.connect({ addresses: [address] }, { signal }));
     }
     this.#publish(this.#own()).catch(() => undefined);
     for (let i = 0; this.#bug === "leaks timers" && i < 1_000; i++) clock.after(3_600_000, () => undefined);
