@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Readable } from "node:stream";
 import type { AdminError } from "../../src/admin/errors.ts";
 import { LINE_BYTES_MAX, readLines } from "../../src/admin/ndjson.ts";
 
@@ -7,7 +8,7 @@ describe("admin ndjson", () => {
     for (const chunk of chunks) yield Buffer.from(chunk);
   }
   const read = (...chunks: readonly (string | Uint8Array)[]): Promise<unknown[]> =>
-    Array.fromAsync(readLines(chunksOf(...chunks)));
+    Readable.from(readLines(chunksOf(...chunks))).toArray();
   const coded = (code: string) => (error: AdminError) => error.code === code;
 
   it("reads lines wherever the chunks were cut, also inside a character", async () => {
@@ -31,7 +32,7 @@ describe("admin ndjson", () => {
         yield chunk;
       }
     }
-    await assert.rejects(Array.fromAsync(readLines(endless())), coded("too_large"));
+    await assert.rejects(Readable.from(readLines(endless())).toArray(), coded("too_large"));
     assert.ok(sent <= LINE_BYTES_MAX + 1_048_576);
   });
 });
