@@ -99,7 +99,13 @@ export class Cell<M> implements ActorRef<M> {
     this.#scope.end();
     this.#mailbox.clear();
     this.#abandonAsks("stopped");
-    this.#actor?.stopped?.();
+    try {
+      this.#actor?.stopped?.();
+    } catch (error) {
+      // It is over either way; the others still have to be stopped.
+      this.#options.log.error("an actor failed while it stopped", { actor: this.name, error });
+    }
+    this.#actor = undefined;
   }
 
   #wake(): void {
@@ -118,6 +124,11 @@ export class Cell<M> implements ActorRef<M> {
 
   #crash(error: unknown): void {
     const { clock, log } = this.#options;
+    if (this.#state === "stopped") {
+      // It stopped itself and failed afterwards: it must not come back.
+      log.error("an actor failed while it stopped", { actor: this.name, error });
+      return;
+    }
     if (clock.monotonic() - this.#crashedAtMs > RESTART_FORGIVEN_AFTER_MS) this.#crashes = 0;
     this.#crashedAtMs = clock.monotonic();
     const delayMs = Math.min(RESTART_DELAY_MS_MAX, RESTART_DELAY_MS_MIN * 2 ** this.#crashes);

@@ -78,7 +78,12 @@ export class ActorSystem {
     while (this.#ready.length > 0 && taken < SLICE_MESSAGES_MAX) {
       const round = this.#ready;
       this.#ready = [];
-      for (const cell of round) taken += cell.turn(TURN_MESSAGES_MAX);
+      let next = 0;
+      while (next < round.length && taken < SLICE_MESSAGES_MAX) {
+        taken += (round[next] as Cell<never>).turn(TURN_MESSAGES_MAX);
+        next += 1;
+      }
+      if (next < round.length) this.#ready = [...round.slice(next), ...this.#ready];
     }
     if (this.#ready.length > 0) this.#schedule();
   }
