@@ -26,7 +26,7 @@ function tells(): Promise<number> {
       receive: (message) => {
         left -= 1;
         if (left === 0) resolve(performance.now() - start);
-        if (left > TELLS_IN_FLIGHT) (peers[other] as ActorRef<number>).tell(message + 1);
+        if (left >= TELLS_IN_FLIGHT) (peers[other] as ActorRef<number>).tell(message + 1);
       },
     });
     peers.push(system.spawn<number>({ name: `teller ${other}`, create }));
