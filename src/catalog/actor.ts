@@ -4,6 +4,7 @@ import { commitLeafHash } from "../../protocols/checkpoint/log.ts";
 import { EMPTY } from "../../protocols/checkpoint/map.ts";
 import { checkpointOrigin, encodeCheckpoint, openCheckpoint, type Checkpoint } from "../../protocols/checkpoint/note.ts";
 import { equal, hex } from "../../protocols/lib/bytes.ts";
+import { decodeRecord } from "../../protocols/record/codec.ts";
 import { hlcTime } from "../../protocols/record/hlc.ts";
 import type { Actor, Context, Outcome, Reply } from "../actors/actor.ts";
 import { NodeError, type CatalogStatus, type MutationResult } from "../api.ts";
@@ -99,11 +100,13 @@ export class CatalogActor implements Actor<CatalogMessage> {
     // Answers are made of map and rows together: not while a write is under way.
     const task: RunTask = (run, then) =>
       this.#task(run, (result) => (this.#writing ? this.#defer(this.#step(then, result)) : then(result)));
-    this.#queries = new CatalogueQueries(catalogue, this.#options.store, task, (key) =>
-      this.#options.log.error("a stored record is damaged: restore it from a backup or register the agent again", {
-        key: hex(key),
-      }),
-    );
+    const { store, log } = this.#options;
+    this.#queries = new CatalogueQueries(catalogue, store, task, {
+      // What we wrote was checked before; our own clock may have gone back since.
+      read: decodeRecord,
+      damaged: (key) =>
+        log.error("a stored record is damaged: restore it from a backup or register the agent again", { key: hex(key) }),
+    });
     if (catalogue.head !== undefined) {
       this.#hlc = catalogue.head.commit.time.toString(16).padStart(12, "0") + "ffff";
       this.#options.publish(published(catalogue, catalogue.head.signed));

@@ -4,9 +4,8 @@ import {
   type BatchEntry,
   type FetchRequest,
   type FrontierEntry,
-  type RefusalCode,
 } from "../../protocols/catalog-sync/messages.ts";
-import { checkPrefixes, comparePrefixes, containsKey, prefixOf, type Prefix } from "../../protocols/checkpoint/prefix.ts";
+import { comparePrefixes, containsKey, prefixOf, type Prefix } from "../../protocols/checkpoint/prefix.ts";
 import { compare } from "../../protocols/lib/bytes.ts";
 import { HASH_BYTES } from "../../protocols/lib/hash.ts";
 import type { StoreSnapshot } from "../ports/store.ts";
@@ -23,6 +22,9 @@ export interface AnswerContext {
   /** Leaf hashes that the follower has. */
   readonly logSize: number;
 }
+
+/** Keys that may change during a descent: each is a prefix of 256 bits, which the follower folds one by one. */
+export const FETCH_CHANGES_MAX = 4_096;
 
 /** Everything, for a follower with nothing: records as they lie in the store, streamed in key order. */
 export function answerWhole(context: AnswerContext): Answer {
@@ -66,10 +68,12 @@ export function answerChanges(context: AnswerContext, keys: readonly Uint8Array[
   return answer(context, "delta", frontier, batches);
 }
 
-/** The subtrees that a descent found, and the keys that changed since it began; leaves that the follower has are named, not sent. */
-export function answerFetch(context: AnswerContext, request: FetchRequest, since: readonly Uint8Array[]): Answer | RefusalCode {
+/**
+ * The subtrees that a descent found (`handler.ts` checked their order), and the at most FETCH_CHANGES_MAX keys that changed since
+ * it began; leaves that the follower has are named, not sent.
+ */
+export function answerFetch(context: AnswerContext, request: FetchRequest, since: readonly Uint8Array[]): Answer {
   const { map, number } = context.catalogue;
-  checkPrefixes(request.prefixes);
   const moved = since.filter((key) => !covers(request.prefixes, key));
   const counts = new LeafCounts(map);
   const subtrees: Subtree[] = [];

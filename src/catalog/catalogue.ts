@@ -40,6 +40,9 @@ export class Catalogue {
   floor = 0;
   state: HeadRow["state"] = "complete";
   syncedAtMs = 0;
+  unchecked = false;
+  /** Bulk sessions since the catalogue was loaded. */
+  bulks = 0;
   previous: string | undefined;
   #head: (VerifiedHead & { readonly signed: SignedHead }) | undefined;
   #storedDepth: number | undefined;
@@ -103,6 +106,11 @@ export class Catalogue {
     };
   }
 
+  /** Marks a key whose record may not be shown. */
+  refuse(key: Uint8Array, reason: string): void {
+    this.#mark(hex(key), reason);
+  }
+
   /** The rows of these changes; with `sequence` also the change log's. */
   changeOperations(changes: readonly Change[], sequence: number | undefined): StoreOperation[] {
     const operations: StoreOperation[] = [];
@@ -154,9 +162,9 @@ export class Catalogue {
   }
 
   headOperation(): StoreOperation {
-    const { home, epoch, sequenceBase, floor, state, syncedAtMs, previous } = this;
+    const { home, epoch, sequenceBase, floor, state, syncedAtMs, unchecked, previous } = this;
     const row: HeadRow = {
-      ...{ home, epoch, sequenceBase, floor, state, syncedAtMs, depth: this.map.depth },
+      ...{ home, epoch, sequenceBase, floor, state, syncedAtMs, unchecked, depth: this.map.depth },
       ...(this.#head && { head: this.#head.signed }),
       ...(previous !== undefined && { previous }),
     };

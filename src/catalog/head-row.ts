@@ -15,6 +15,8 @@ export interface HeadRow {
   readonly floor: number;
   /** `partial`: a bulk sync is under way, the map is between versions; `fresh` when it began from nothing. */
   readonly state: "complete" | "partial" | "fresh";
+  /** A replica's records of the last bulk sync are not all checked for admission yet (`replication/admission-pass.ts`). */
+  readonly unchecked: boolean;
   /** Unix ms of the last completed sync; 0 before. */
   readonly syncedAtMs: number;
   /** The last checkpoint of the epoch before, once the epoch was raised. */

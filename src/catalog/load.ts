@@ -42,8 +42,8 @@ type Fill = (store: StoreReader, catalogue: Catalogue, row: HeadRow) => Promise<
 
 async function loadFrom(store: StoreReader, number: number, row: HeadRow, fill: Fill): Promise<Catalogue | undefined> {
   const catalogue = new Catalogue(number, row.home, row.depth);
-  const { epoch, sequenceBase, floor, state, syncedAtMs, previous } = row;
-  Object.assign(catalogue, { epoch, sequenceBase, floor, state, syncedAtMs, previous });
+  const { epoch, sequenceBase, floor, state, syncedAtMs, unchecked, previous } = row;
+  Object.assign(catalogue, { epoch, sequenceBase, floor, state, syncedAtMs, unchecked, previous });
   if (row.head !== undefined) catalogue.setHead(row.head, verifyHead(row.head));
   if (!(await fill(store, catalogue, row))) return undefined;
   catalogue.map.update();

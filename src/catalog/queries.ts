@@ -5,10 +5,11 @@ import { EMPTY } from "../../protocols/checkpoint/map.ts";
 import { prove } from "../../protocols/checkpoint/map-proof.ts";
 import { equal, hex } from "../../protocols/lib/bytes.ts";
 import { HASH_BYTES } from "../../protocols/lib/hash.ts";
-import { decodeRecord } from "../../protocols/record/codec.ts";
+import type { AgentRecord } from "../../protocols/record/record.ts";
 import type { Outcome, Reply } from "../actors/actor.ts";
 import { StoreError, type Store } from "../ports/store.ts";
-import { answerChanges, answerFetch, answerWhole } from "./answers.ts";
+import { CURABLE } from "./admission.ts";
+import { answerChanges, answerFetch, answerWhole, FETCH_CHANGES_MAX } from "./answers.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { differing } from "./descent.ts";
 import type { CatalogueQuery, StoredRecord } from "./messages.ts";
@@ -18,6 +19,15 @@ import { mapReader } from "./tree/subtrees.ts";
 
 /** Starts a task of the actor and hands its outcome to `then` inside the actor's own turn. */
 export type RunTask = <T>(run: (signal: AbortSignal) => Promise<T>, then: (outcome: Outcome<T>) => void) => void;
+
+/** The record that may be shown, or `undefined`: the last check before anyone sees it. */
+export type ReadRecord = (bytes: Uint8Array, key: Uint8Array) => AgentRecord | undefined;
+
+export interface QueryOptions {
+  readonly read: ReadRecord;
+  /** Told of a record whose stored bytes failed their checksum. */
+  readonly damaged: (key: Uint8Array) => void;
+}
 
 /**
  * The reading side of a catalogue, shared by our own and the replicas. Every answer is of one version: call it only while map
@@ -29,10 +39,11 @@ export class CatalogueQueries {
   readonly #task: RunTask;
 
   readonly #damaged: (key: Uint8Array) => void;
+  readonly #read: ReadRecord;
 
-  /** @param damaged told of a record whose stored bytes failed their checksum */
-  constructor(catalogue: Catalogue, store: Store, task: RunTask, damaged: (key: Uint8Array) => void) {
-    this.#damaged = damaged;
+  constructor(catalogue: Catalogue, store: Store, task: RunTask, options: QueryOptions) {
+    this.#damaged = options.damaged;
+    this.#read = options.read;
     this.#catalogue = catalogue;
     this.#store = store;
     this.#task = task;
@@ -57,8 +68,8 @@ export class CatalogueQueries {
       case "fetch": {
         if (!this.#ready()) return query.reply.resolve(this.#refusal());
         const since = this.#catalogue.recent.after(Math.min(query.since, this.#catalogue.sequence));
-        // What changed since the descent began is no longer known: it has to begin again.
-        if (since === undefined) return query.reply.resolve("busy");
+        // What changed since the descent began is no longer known, or too much: it has to begin again.
+        if (since === undefined || since.length > FETCH_CHANGES_MAX) return query.reply.resolve("busy");
         const context = this.#context(query.request.epoch, query.request.logSize);
         return query.reply.resolve(answerFetch(context, query.request, since));
       }
@@ -78,17 +89,23 @@ export class CatalogueQueries {
     return { catalogue: this.#catalogue, snapshot: this.#store.snapshot(), logSize: known };
   }
 
+  #isRefused(key: Uint8Array): boolean {
+    const reason = this.#catalogue.refused.get(hex(key));
+    return reason !== undefined && reason !== CURABLE;
+  }
+
   #get(key: Uint8Array, reply: Reply<StoredRecord | undefined>): void {
-    if (this.#catalogue.refused.has(hex(key)) || this.#catalogue.map.get(key) === undefined) return reply.resolve(undefined);
+    if (this.#isRefused(key) || this.#catalogue.map.get(key) === undefined) return reply.resolve(undefined);
     this.#answer(async () => {
       const bytes = await this.#store.get(rowKey(this.#catalogue.number, "record", key));
-      return bytes && { key, record: decodeRecord(bytes) };
+      const record = bytes && this.#read(bytes, key);
+      return record && { key, record };
     }, reply);
   }
 
   #prove(query: Extract<CatalogueQuery, { type: "prove" }>): void {
     const { map, head, number, state } = this.#catalogue;
-    if (map.get(query.key) === undefined || this.#catalogue.refused.has(hex(query.key))) return query.reply.resolve("absent");
+    if (map.get(query.key) === undefined || this.#isRefused(query.key)) return query.reply.resolve("absent");
     if (head === undefined || state !== "complete") return query.reply.resolve("not_provable");
     const { siblings } = prove(mapReader(map), query.key).proof;
     const { signed } = head;
@@ -97,7 +114,9 @@ export class CatalogueQueries {
     this.#answer(async () => {
       try {
         const record = await snapshot.get(rowKey(number, "record", query.key));
-        return record === undefined ? "absent" : { record, key: query.key, siblings, head: signed };
+        return record === undefined || this.#read(record, query.key) === undefined
+          ? "absent"
+          : { record, key: query.key, siblings, head: signed };
       } finally {
         await snapshot.close();
       }
@@ -111,8 +130,9 @@ export class CatalogueQueries {
     for await (const rows of this.#store.scan(tableRange(this.#catalogue.number, "record", from))) {
       for (const [key, bytes] of rows) {
         const suffix = Uint8Array.from(rowSuffix(key));
-        if (this.#catalogue.refused.has(hex(suffix))) continue;
-        found.push({ key: suffix, record: decodeRecord(bytes) });
+        const record = this.#isRefused(suffix) ? undefined : this.#read(bytes, suffix);
+        if (record === undefined) continue;
+        found.push({ key: suffix, record });
         if (found.length === limit) return found;
       }
     }

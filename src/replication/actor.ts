@@ -5,6 +5,8 @@ import { contradicts, openCheckpoint } from "../../protocols/checkpoint/note.ts"
 import { equal, hex } from "../../protocols/lib/bytes.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
 import { FramesError, type Frames } from "../../protocols/lib/frames.ts";
+import { admit } from "../../protocols/record/codec.ts";
+import type { AgentRecord } from "../../protocols/record/record.ts";
 import type { Actor, Context, Outcome, Reply } from "../actors/actor.ts";
 import { NodeError, type SyncStatus } from "../api.ts";
 import type { Catalogue } from "../catalog/catalogue.ts";
@@ -16,6 +18,7 @@ import type { Log } from "../ports/log.ts";
 import type { Network } from "../ports/network.ts";
 import type { Random } from "../ports/random.ts";
 import type { Store } from "../ports/store.ts";
+import { checkAdmission } from "./admission-pass.ts";
 import { withDeadline } from "./deadline.ts";
 import type { ReplicaMessage, ReplicaStatus } from "./messages.ts";
 import { ReplicaSession } from "./session.ts";
@@ -63,6 +66,9 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
   #sources: readonly string[] = [];
   #next = 0;
   #running = false;
+  #checking = false;
+  /** Bulk sessions whose records are all checked; `catalogue.bulks` counts those that there were. */
+  #checkedBulks = -1;
   #descend: 0 | 1 | 2 = 0;
   #failures = 0;
   #waiting: (() => void) | undefined;
@@ -123,10 +129,58 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     this.#catalogue = catalogue;
     const task: RunTask = (run, then) =>
       this.#task(run, (result) => (this.#running ? this.#defer(this.#step(then, result)) : then(result)));
-    this.#queries = new CatalogueQueries(catalogue, this.#options.store, task, (key) => this.#damaged(catalogue, key));
+    this.#queries = new CatalogueQueries(catalogue, this.#options.store, task, {
+      read: (bytes, key) => this.#read(catalogue, bytes, key),
+      damaged: (key) => this.#damaged(catalogue, key),
+    });
     this.#options.changed(this.#status(catalogue));
     this.#unstash();
+    this.#check(catalogue);
     this.#start(catalogue, false);
+  }
+
+  #read(catalogue: Catalogue, bytes: Uint8Array, key: Uint8Array): AgentRecord | undefined {
+    try {
+      return admit(bytes, key, { home: catalogue.home, epoch: catalogue.epoch, nowMs: this.#options.clock.now() });
+    } catch (error) {
+      if (error instanceof ProtocolError) return undefined;
+      throw error;
+    }
+  }
+
+  /** After a bulk sync: finds out which records may never be shown. A bulk sync that comes between begins it again. */
+  #check(catalogue: Catalogue): void {
+    if (!catalogue.unchecked || this.#checking || this.#running || catalogue.state !== "complete") return;
+    if (this.#checkedBulks === catalogue.bulks) {
+      catalogue.unchecked = false;
+      return this.#writeHead(catalogue);
+    }
+    this.#checking = true;
+    const { store, clock, log } = this.#options;
+    const { bulks } = catalogue;
+    this.#task(
+      (signal) => checkAdmission({ catalogue, store, clock, turn: (work) => this.#turn(work) }, signal),
+      (outcome) => {
+        this.#checking = false;
+        if (outcome.ok) this.#checkedBulks = bulks;
+        else log.warn("the check of a replica's records was cut short", { home: catalogue.home, error: outcome.error });
+        if (outcome.ok) this.#check(catalogue);
+      },
+    );
+  }
+
+  #writeHead(catalogue: Catalogue): void {
+    this.#running = true;
+    this.#task(
+      () => this.#options.store.batch([catalogue.headOperation()], { durable: true }),
+      (outcome) => {
+        if (!outcome.ok) throw outcome.error;
+        this.#running = false;
+        this.#options.changed(this.#status(catalogue));
+        this.#unstash();
+        this.#start(catalogue, false);
+      },
+    );
   }
 
   #head(catalogue: Catalogue, head: SignedHead): void {
@@ -193,16 +247,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
       });
     catalogue.startEpoch(epoch, previous);
     catalogue.state = catalogue.map.size === 0 ? "complete" : "partial";
-    this.#running = true;
-    this.#task(
-      () => this.#options.store.batch([catalogue.headOperation()], { durable: true }),
-      (outcome) => {
-        if (!outcome.ok) throw outcome.error;
-        this.#running = false;
-        this.#unstash();
-        this.#start(catalogue, false);
-      },
-    );
+    this.#writeHead(catalogue);
   }
 
   #behind(catalogue: Catalogue): boolean {
@@ -299,6 +344,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     }
     this.#progress = { received: 0, total: 0 };
     this.#options.changed(this.#status(catalogue));
+    this.#check(catalogue);
     this.#unstash();
     this.#start(catalogue, false);
   }

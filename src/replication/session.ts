@@ -9,8 +9,8 @@ import { verifyHead, type VerifiedHead } from "../../protocols/checkpoint/head.t
 import { compare, equal, hex } from "../../protocols/lib/bytes.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
 import { HASH_BYTES, valueOf } from "../../protocols/lib/hash.ts";
-import { admit } from "../../protocols/record/codec.ts";
 import type { Catalogue, Change } from "../catalog/catalogue.ts";
+import { refusal } from "../catalog/admission.ts";
 import { leafHints, leafKeys, subtreeHints, type HintQuestion } from "../catalog/descent.ts";
 import { fold, leavesUnder, subtreeHash } from "../catalog/tree/subtrees.ts";
 import { LEAF_BYTES } from "../catalog/tree/slab.ts";
@@ -206,15 +206,20 @@ export class ReplicaSession implements SyncTarget {
     }
   }
 
-  /** What needs no state: hashes, and whether each record may be shown. A record that fails the check is still replicated. */
+  /**
+   * What needs no state: hashes, and whether each record may be shown. A record that fails the check is still replicated. A
+   * bulk answer is checked afterwards (`admission-pass.ts`), so that a first sync is as fast as its transport; readers check
+   * what they read, so nothing unchecked is ever shown.
+   */
   #examine(entries: readonly BatchEntry[]): Change[] {
     const { catalogue, clock } = this.#ports;
+    const { bulk } = this.#opened();
     const context = { home: catalogue.home, epoch: catalogue.epoch, nowMs: clock.now() };
     return entries.map((entry): Change => {
       if (entry.op === "delete") return { key: entry.key };
       if (entry.op === "keep") return { key: this.#heldKey(entry.leaf) };
       const { key, record } = entry;
-      const refused = refusal(record, key, context);
+      const refused = bulk ? undefined : refusal(record, key, context);
       return { key, record, value: valueOf(record), ...(refused !== undefined && { refused }) };
     });
   }
@@ -278,9 +283,11 @@ export class ReplicaSession implements SyncTarget {
   #bulkOperations(changes: readonly Change[]): StoreOperation[] {
     const { catalogue } = this.#ports;
     const operations: StoreOperation[] = [];
-    if (catalogue.state === "complete") {
+    if (catalogue.state === "complete" || !catalogue.unchecked) {
       // From here on the map is between versions, on disk too: the same batch says so.
-      catalogue.state = catalogue.head === undefined ? "fresh" : "partial";
+      if (catalogue.state === "complete") catalogue.state = catalogue.head === undefined ? "fresh" : "partial";
+      catalogue.unchecked = true;
+      catalogue.bulks += 1;
       operations.push(catalogue.headOperation());
     }
     const sequence = catalogue.state === "fresh" ? undefined : catalogue.sequence;
@@ -305,15 +312,5 @@ export class ReplicaSession implements SyncTarget {
     }
     operations.push(catalogue.headOperation());
     return { operations, undo: buckets.undo };
-  }
-}
-
-function refusal(record: Uint8Array, key: Uint8Array, context: Parameters<typeof admit>[2]): string | undefined {
-  try {
-    admit(record, key, context);
-    return undefined;
-  } catch (error) {
-    if (error instanceof ProtocolError) return error.code;
-    throw error;
   }
 }
