@@ -1,10 +1,11 @@
-import { checkPrefixes, type Prefix } from "../checkpoint/prefix.ts";
+import { checkPrefixes, isPrefixOf, type Prefix } from "../checkpoint/prefix.ts";
 import type { SignedHead } from "../checkpoint/head.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { FramesError, type Frames } from "../lib/frames.ts";
 import { decodeServerMessage, encodeClientMessage } from "./codec.ts";
 import {
   BATCH_RECORDS_MAX,
+  COMPARE_HINTS_MAX,
   DESCENT_BITS_MAX,
   DESCENT_FRAME_BYTES,
   DESCENT_HINTS_MAX,
@@ -109,8 +110,7 @@ class Session {
     let bits = Math.min(DESCENT_BITS_MAX, Math.max(0, Math.ceil(Math.log2(leaves / FIRST_LEAVES))));
     let prefixes: readonly Prefix[] = [{ bits: new Uint8Array(32), length: 0 }];
     for (let round = 0; round < DESCENT_ROUNDS_MAX; round++) {
-      const fits = prefixes.length * 2 ** bits <= DESCENT_HINTS_MAX && prefixes.length * 2 ** bits <= DESCENT_PREFIXES_MAX;
-      if (!fits || bits === 0) break;
+      if (bits === 0 || prefixes.length === 0 || prefixes.length * 2 ** bits > COMPARE_HINTS_MAX) break;
       const hints = await this.#target.hints({ ...common, prefixes, bits });
       const differing = await this.#compare({ kind: "compare", ...common, bits, prefixes, hints, more: false });
       if ("kind" in differing) return { outcome: "refused", refusal: differing };
@@ -118,7 +118,7 @@ class Session {
       const length = prefixes[0]?.length ?? 0;
       bits = leaves / 2 ** length > FETCH_LEAVES ? ROUND_BITS : 0;
     }
-    const { counts, hints } = await this.#target.leaves({ ...common, prefixes });
+    const { counts, hints } = withinHints(await this.#target.leaves({ ...common, prefixes }), hintBytes);
     const { epoch, logSize } = request;
     await this.#ask({ kind: "fetch", ...common, epoch, logSize, prefixes, leaves: counts, hints, more: false });
     return this.#answer(await this.#next());
@@ -138,9 +138,7 @@ class Session {
       if (!message.more) break;
     }
     checkPrefixes(prefixes);
-    const asked = (question.prefixes[0]?.length ?? 0) + question.bits;
-    if (prefixes.some(({ length }) => length !== asked))
-      throw new ProtocolError("bad_prefix", "a prefix that was not asked about");
+    checkAsked(question, prefixes);
     return prefixes;
   }
 
@@ -173,7 +171,7 @@ class Session {
     const start = await this.#start(first);
     const verdict = await this.#target.begin(start);
     if (verdict === "descend") return { outcome: "not_foldable" };
-    if (verdict === "proceed") await this.#batches(start.frontier);
+    if (verdict === "proceed") await this.#batches(start);
     // `current` has nothing to take, and whatever the server sends beyond that is its fault.
     const last = await this.#next();
     if (last.kind !== "end") throw unexpected(last, "end");
@@ -186,14 +184,14 @@ class Session {
     let count = 0;
     while (count < header.logLeaves) {
       const message = await this.#next();
-      if (message.kind !== "log" || message.leaves.length === 0) throw unexpected(message, "log");
+      if (message.kind !== "log") throw unexpected(message, "log");
       leaves.push(message.leaves);
       count += message.leaves.length / 32;
     }
     const frontier: FrontierEntry[] = [];
     while (frontier.length < header.frontierEntries) {
       const message = await this.#next();
-      if (message.kind !== "frontier" || message.entries.length === 0) throw unexpected(message, "frontier");
+      if (message.kind !== "frontier") throw unexpected(message, "frontier");
       for (const entry of message.entries) frontier.push(entry);
     }
     const changes = frontier.reduce((sum, entry) => sum + entry.changes, 0);
@@ -204,7 +202,7 @@ class Session {
     return { head: header.head, mode: header.mode, logLeaves: Buffer.concat(leaves), frontier, changes };
   }
 
-  async #batches(frontier: readonly FrontierEntry[]): Promise<void> {
+  async #batches({ mode, frontier }: AnswerStart): Promise<void> {
     for (let entry = 0; entry < frontier.length; entry++) {
       let entries: readonly BatchEntry[] = [];
       for (;;) {
@@ -222,6 +220,10 @@ class Session {
           `batch ${entry} has ${entries.length} entries, its frontier says ${frontier[entry]?.changes}`,
         );
       }
+      const foreign = mode === "delta" ? "keep" : "delete";
+      if (entries.some(({ op }) => op === foreign)) {
+        throw new ProtocolError("bad_frame", `an answer in mode ${mode} has no operation "${foreign}"`);
+      }
       await this.#target.batch(entry, entries);
     }
   }
@@ -235,4 +237,25 @@ class Session {
 
 function unexpected(message: ServerMessage, wanted: string): ProtocolError {
   return new ProtocolError("out_of_order", `expected ${wanted}, got ${message.kind}`);
+}
+
+/** A peer may name only subtrees that it was asked about; both lists ascend. @throws ProtocolError `bad_prefix` */
+function checkAsked({ prefixes, bits }: CompareRequest, named: readonly Prefix[]): void {
+  let next = 0;
+  for (const prefix of named) {
+    while (next < prefixes.length && !isPrefixOf(prefixes[next] as Prefix, prefix)) next += 1;
+    if (prefixes[next]?.length !== prefix.length - bits)
+      throw new ProtocolError("bad_prefix", "a prefix that was not asked about");
+  }
+}
+
+/** The hints of as many prefixes, from the first, as one `fetch` may carry; under the others everything is sent. */
+function withinHints({ counts, hints }: LeafHints, hintBytes: number): LeafHints {
+  let sum = 0;
+  const kept = counts.map((count) => {
+    if (sum <= DESCENT_HINTS_MAX) sum += count;
+    return sum <= DESCENT_HINTS_MAX ? count : 0;
+  });
+  const total = kept.reduce((all, count) => all + count, 0);
+  return { counts: kept, hints: hints.subarray(0, total * hintBytes) };
 }

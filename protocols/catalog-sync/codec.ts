@@ -58,10 +58,11 @@ export function encodeClientMessage(message: ClientMessage): Uint8Array {
   return w.raw(message.hints).finish();
 }
 
-/** @throws ProtocolError `bad_frame`, `truncated`, `limit_exceeded`, `bad_prefix` */
+/** @throws ProtocolError `bad_frame`, `truncated`, `limit_exceeded`, `too_large`, `bad_prefix`, `not_utf8` */
 export function decodeClientMessage(frame: Uint8Array): ClientMessage {
   const r = new WireReader(frame, FRAME_BYTES_MAX);
   const type = r.u8();
+  if (type !== TYPE.request && type !== TYPE.compare && type !== TYPE.fetch) throw unknownType(type);
   const registry = fromUtf8(r.sized(DID_LENGTH_MAX));
   if (type === TYPE.request) {
     const epoch = r.u32();
@@ -69,7 +70,6 @@ export function decodeClientMessage(frame: Uint8Array): ClientMessage {
     r.end();
     return message;
   }
-  if (type !== TYPE.compare && type !== TYPE.fetch) throw unknownType(type);
   const catalogue = type === TYPE.fetch ? { epoch: r.u32(), logSize: readU48(r) } : undefined;
   const salt = r.raw(SALT_BYTES);
   const hintBytes = r.u8();
@@ -79,7 +79,7 @@ export function decodeClientMessage(frame: Uint8Array): ClientMessage {
   const bits = catalogue === undefined ? r.u8() : 0;
   if (bits > DESCENT_BITS_MAX)
     throw new ProtocolError("limit_exceeded", `${bits} bits below a prefix, at most ${DESCENT_BITS_MAX}`);
-  const more = r.u8() === 1;
+  const more = readFlag(r, "more");
   const prefixes: Prefix[] = [];
   const leaves: number[] = [];
   const count = r.count(4, DESCENT_PREFIXES_MAX, "prefixes");
@@ -125,7 +125,7 @@ export function encodeServerMessage(message: ServerMessage): Uint8Array {
   }
 }
 
-/** @throws ProtocolError `bad_frame`, `truncated`, `limit_exceeded`, `too_large`, `bad_prefix` */
+/** @throws ProtocolError `bad_frame`, `truncated`, `limit_exceeded`, `too_large`, `bad_prefix`, `not_utf8` */
 export function decodeServerMessage(frame: Uint8Array): ServerMessage {
   const r = new WireReader(frame, FRAME_BYTES_MAX);
   const type = r.u8();
@@ -138,7 +138,7 @@ export function decodeServerMessage(frame: Uint8Array): ServerMessage {
       return { kind: "refusal", code, retryAfterMs };
     }
     case TYPE.header: {
-      const mode = r.u8() === 0 ? "delta" : "replace";
+      const mode = readFlag(r, "mode") ? "replace" : "delta";
       const logLeaves = r.count(4, LOG_LEAVES_MAX, "log leaves");
       const frontierEntries = r.count(4, FRONTIER_ENTRIES_MAX, "frontier entries");
       const changes = r.count(4, FRONTIER_ENTRIES_MAX * BATCH_RECORDS_MAX, "changes");
@@ -148,7 +148,7 @@ export function decodeServerMessage(frame: Uint8Array): ServerMessage {
     }
     case TYPE.log: {
       const leaves = r.raw(r.left);
-      if (leaves.length % HASH_BYTES !== 0 || leaves.length > LOG_FRAME_LEAVES * HASH_BYTES) {
+      if (leaves.length === 0 || leaves.length % HASH_BYTES !== 0 || leaves.length > LOG_FRAME_LEAVES * HASH_BYTES) {
         throw new ProtocolError("bad_frame", `a log frame holds 1 to ${LOG_FRAME_LEAVES} hashes of ${HASH_BYTES} bytes`);
       }
       return { kind: "log", leaves };
@@ -161,10 +161,11 @@ export function decodeServerMessage(frame: Uint8Array): ServerMessage {
         const hash = r.hash();
         entries.push({ prefix, hash, changes: r.count(2, BATCH_RECORDS_MAX, "changes under one prefix") });
       }
+      if (entries.length === 0) throw new ProtocolError("bad_frame", "a frontier frame holds at least one entry");
       return { kind: "frontier", entries };
     }
     case TYPE.differs: {
-      const more = r.u8() === 1;
+      const more = readFlag(r, "more");
       const prefixes: Prefix[] = [];
       while (r.left > 0) {
         if (prefixes.length === DESCENT_PREFIXES_MAX) throw tooMany("prefixes", DESCENT_PREFIXES_MAX);
@@ -196,7 +197,7 @@ function writeBatchEntry(w: WireWriter, entry: BatchEntry): void {
 
 function readBatch(r: WireReader): BatchFrame {
   const entry = r.u32();
-  const last = r.u8() === 1;
+  const last = readFlag(r, "last");
   const entries: BatchEntry[] = [];
   while (r.left > 0) {
     if (entries.length === BATCH_RECORDS_MAX) throw tooMany("entries in a batch", BATCH_RECORDS_MAX);
@@ -209,6 +210,12 @@ function readBatch(r: WireReader): BatchFrame {
     } else throw new ProtocolError("bad_frame", `unknown operation ${op} in a batch`);
   }
   return { kind: "batch", entry, last, entries };
+}
+
+function readFlag(r: WireReader, name: string): boolean {
+  const flag = r.u8();
+  if (flag > 1) throw new ProtocolError("bad_frame", `${name} is 0 or 1, not ${flag}`);
+  return flag === 1;
 }
 
 function u48(value: number): Uint8Array {

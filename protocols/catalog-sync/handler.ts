@@ -1,11 +1,14 @@
 import type { SignedHead } from "../checkpoint/head.ts";
-import type { Prefix } from "../checkpoint/prefix.ts";
+import { KEY_BITS } from "../checkpoint/map.ts";
+import { checkPrefixes, type Prefix } from "../checkpoint/prefix.ts";
+import { equal } from "../lib/bytes.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import type { Frames } from "../lib/frames.ts";
 import { HASH_BYTES } from "../lib/hash.ts";
 import { batchEntryBytes, decodeClientMessage, encodeServerMessage } from "./codec.ts";
 import {
   BATCH_FRAME_BYTES,
+  COMPARE_HINTS_MAX,
   DESCENT_HINTS_MAX,
   DESCENT_PREFIXES_MAX,
   DESCENT_ROUNDS_MAX,
@@ -54,23 +57,19 @@ export interface Answer {
 /** Serves sessions on one stream until the follower closes it. Rejects when the stream breaks or the source fails. */
 export async function serveCatalogSync(frames: Frames, source: SyncSource): Promise<void> {
   let descent: Descent | undefined;
+  let throttled: Refusal | undefined;
   for (;;) {
     const frame = await frames.receive();
     if (frame === undefined) return frames.close();
-    let message;
-    try {
-      message = decodeClientMessage(frame);
-    } catch (error) {
-      if (!(error instanceof ProtocolError)) throw error;
-      await send(frames, refusal("bad_request"));
-      return frames.close();
-    }
-    if (message.kind === "request" || descent === undefined) {
-      const retryAfterMs = source.retryAfterMs();
-      if (retryAfterMs > 0) {
-        await send(frames, { kind: "refusal", code: "throttled", retryAfterMs: Math.min(retryAfterMs, 0xffff_ffff) });
-        continue;
-      }
+    const message = takeable(() => decodeClientMessage(frame));
+    if (message === undefined) return refuse(frames);
+    if (throttled === undefined && (message.kind === "request" || descent === undefined)) throttled = throttling(source);
+    if (throttled !== undefined) {
+      // One refusal for a question, however many frames it takes.
+      if (message.kind !== "request" && message.more) continue;
+      await send(frames, throttled);
+      throttled = undefined;
+      continue;
     }
     if (message.kind === "request") {
       const answer = await source.open(message);
@@ -79,21 +78,41 @@ export async function serveCatalogSync(frames: Frames, source: SyncSource): Prom
       continue;
     }
     descent ??= new Descent();
-    const question = descent.take(message);
+    const under: Descent = descent;
+    const question = takeable(() => under.take(message));
+    if (question === undefined) return refuse(frames);
     if (question === "more") continue;
-    if (question === "too_much") {
-      await send(frames, refusal("bad_request"));
-      return frames.close();
-    }
     if (question.kind === "compare") {
       const comparison = await source.compare(question);
       if (typeof comparison === "string") await send(frames, refusal(comparison));
-      else await sendDiffering(frames, descent.compared(comparison));
+      else await sendDiffering(frames, under.compared(comparison));
     } else {
-      await respond(frames, await source.fetch(question, descent.version));
+      await respond(frames, await source.fetch(question, under.version));
       descent = undefined;
     }
   }
+}
+
+function throttling(source: SyncSource): Refusal | undefined {
+  const retryAfterMs = source.retryAfterMs();
+  return retryAfterMs > 0
+    ? { kind: "refusal", code: "throttled", retryAfterMs: Math.min(Math.ceil(retryAfterMs), RETRY_AFTER_MS_MAX) }
+    : undefined;
+}
+
+/** What a frame says, or nothing when the follower made it wrongly. */
+function takeable<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof ProtocolError) return undefined;
+    throw error;
+  }
+}
+
+async function refuse(frames: Frames): Promise<void> {
+  await send(frames, refusal("bad_request"));
+  return frames.close();
 }
 
 /** A descent under way: collects questions that span frames, and remembers the version at which it began. */
@@ -101,29 +120,54 @@ class Descent {
   version = Number.POSITIVE_INFINITY;
   #rounds = 0;
   #parts: (CompareRequest | FetchRequest)[] = [];
+  #prefixes = 0;
+  #hints = 0;
 
-  take(part: CompareRequest | FetchRequest): CompareRequest | FetchRequest | "more" | "too_much" {
+  /** The whole question once its last frame is there. @throws ProtocolError for what no follower may ask */
+  take(part: CompareRequest | FetchRequest): CompareRequest | FetchRequest | "more" {
     this.#parts.push(part);
-    const first = this.#parts[0] as CompareRequest | FetchRequest;
-    const prefixes = this.#parts.reduce((sum, { prefixes }) => sum + prefixes.length, 0);
-    const hints = this.#parts.reduce((sum, { hints, hintBytes }) => sum + hints.length / hintBytes, 0);
-    const alike = part.kind === first.kind && part.hintBytes === first.hintBytes && part.registry === first.registry;
-    if (prefixes > DESCENT_PREFIXES_MAX || hints > DESCENT_HINTS_MAX || !alike || this.#rounds > DESCENT_ROUNDS_MAX)
-      return "too_much";
+    this.#prefixes += part.prefixes.length;
+    this.#hints += part.hints.length / part.hintBytes;
+    this.#check(part, this.#parts[0] as CompareRequest | FetchRequest);
     if (part.more) return "more";
-    const whole = this.#parts;
-    this.#parts = [];
+    const question = merged(this.#parts);
+    checkPrefixes(question.prefixes);
+    [this.#parts, this.#prefixes, this.#hints] = [[], 0, 0];
     this.#rounds += 1;
-    if (whole.length === 1) return part;
-    const merged = { prefixes: whole.flatMap((p) => p.prefixes), hints: Buffer.concat(whole.map((p) => p.hints)) };
-    if (first.kind === "compare") return { ...first, ...merged };
-    return { ...first, ...merged, leaves: whole.flatMap((p) => (p.kind === "fetch" ? p.leaves : [])) };
+    return question;
   }
 
   compared({ version, differing }: Comparison): readonly Prefix[] {
     this.version = Math.min(this.version, version);
     return differing;
   }
+
+  #check(part: CompareRequest | FetchRequest, first: CompareRequest | FetchRequest): void {
+    const hintsMax = part.kind === "compare" ? COMPARE_HINTS_MAX : DESCENT_HINTS_MAX;
+    if (this.#prefixes > DESCENT_PREFIXES_MAX || this.#hints > hintsMax || this.#rounds > DESCENT_ROUNDS_MAX) {
+      throw new ProtocolError("limit_exceeded", "a descent asks more than its bounds allow");
+    }
+    // A frame without prefixes that promises another one would never end.
+    if (part.more && part.prefixes.length === 0) throw new ProtocolError("bad_frame", "a frame of a question is empty");
+    const whole = part.kind === "compare" && part.prefixes.find(({ length }) => length + part.bits > KEY_BITS);
+    if (whole)
+      throw new ProtocolError("bad_prefix", `${part.bits} bits below a prefix of ${whole.length}, keys have ${KEY_BITS}`);
+    if (!sameQuestion(part, first)) throw new ProtocolError("out_of_order", "the frames of a question do not belong together");
+  }
+}
+
+function sameQuestion(a: CompareRequest | FetchRequest, b: CompareRequest | FetchRequest): boolean {
+  if (a.hintBytes !== b.hintBytes || a.registry !== b.registry || !equal(a.salt, b.salt)) return false;
+  if (a.kind === "compare") return b.kind === "compare" && a.bits === b.bits;
+  return b.kind === "fetch" && a.epoch === b.epoch && a.logSize === b.logSize;
+}
+
+function merged(parts: readonly (CompareRequest | FetchRequest)[]): CompareRequest | FetchRequest {
+  const first = parts[0] as CompareRequest | FetchRequest;
+  if (parts.length === 1) return first;
+  const whole = { prefixes: parts.flatMap((p) => p.prefixes), hints: Buffer.concat(parts.map((p) => p.hints)), more: false };
+  if (first.kind === "compare") return { ...first, ...whole };
+  return { ...first, ...whole, leaves: parts.flatMap((p) => (p.kind === "fetch" ? p.leaves : [])) };
 }
 
 async function respond(frames: Frames, answer: Answer | RefusalCode): Promise<void> {
@@ -168,6 +212,8 @@ async function sendBatch(frames: Frames, entry: number, batch: readonly BatchEnt
   await send(frames, { kind: "batch", entry, last: true, entries: from === 0 ? batch : batch.slice(from) });
 }
 
+/** The longest wait that a refusal can name: its field has 32 bits. */
+const RETRY_AFTER_MS_MAX = 0xffff_ffff;
 /** Prefixes in one frame of an answer to `compare`. */
 const DIFFERS_FRAME_PREFIXES = 8_192;
 

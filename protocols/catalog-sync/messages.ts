@@ -14,8 +14,11 @@ export const FRONTIER_FRAME_ENTRIES = 4_096;
 /** Leaf hashes of the log sent in one session: four months of a commit a second. */
 export const LOG_LEAVES_MAX = 10_485_760;
 export const LOG_FRAME_LEAVES = 4_096;
-/** Prefixes of one descent question, and hints (or leaves) in all of its frames. */
+/** Prefixes of one descent question in all of its frames. */
 export const DESCENT_PREFIXES_MAX = 65_536;
+/** Hints of one `compare` in all of its frames: no more subtrees can differ than may be named in the next question. */
+export const COMPARE_HINTS_MAX: number = DESCENT_PREFIXES_MAX;
+/** Leaf hints of one `fetch` in all of its frames; a follower with more leaves names none under its last prefixes. */
 export const DESCENT_HINTS_MAX = 1_048_576;
 export const DESCENT_FRAME_BYTES = 131_072;
 /** Rounds of one descent before its leaves; each halves what is left many times over. */
