@@ -8,7 +8,7 @@ import { CatalogActor } from "./catalog/actor.ts";
 import type { CatalogMessage, CatalogueQuery } from "./catalog/messages.ts";
 import type { FollowPolicy } from "./config.ts";
 import type { RegistryIdentity } from "./identity/registry-identity.ts";
-import { AbortAfter } from "./membership/abort-after.ts";
+import { AbortAfter } from "./ports/abort-after.ts";
 import { HELLO_STREAMS_MAX, HELLO_TIMEOUT_MS, MembershipActor } from "./membership/actor.ts";
 import { announcementValidator } from "./membership/gossip.ts";
 import type { MembershipEvent, MembershipMessage } from "./membership/messages.ts";

@@ -16,7 +16,7 @@ import type { Log } from "../ports/log.ts";
 import type { Network, PeerEvent } from "../ports/network.ts";
 import type { Random } from "../ports/random.ts";
 import type { Store } from "../ports/store.ts";
-import { AbortAfter } from "./abort-after.ts";
+import { AbortAfter } from "../ports/abort-after.ts";
 import { loadMembership, type StoredMembership } from "./load.ts";
 import type { MembershipEvent, MembershipMessage, MembershipStatus } from "./messages.ts";
 import { currentDescriptor, type DescriptorFacts } from "./own-descriptor.ts";

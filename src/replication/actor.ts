@@ -1,10 +1,8 @@
-import { followCatalogue, type SessionResult } from "../../protocols/catalog-sync/client.ts";
-import { CATALOG_SYNC_PROTOCOL } from "../../protocols/catalog-sync/messages.ts";
+import type { SessionResult } from "../../protocols/catalog-sync/client.ts";
 import { verifyHead, type SignedHead, type VerifiedHead } from "../../protocols/checkpoint/head.ts";
 import { contradicts, openCheckpoint } from "../../protocols/checkpoint/note.ts";
 import { equal, hex } from "../../protocols/lib/bytes.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
-import { FramesError, type Frames } from "../../protocols/lib/frames.ts";
 import { admit } from "../../protocols/record/codec.ts";
 import type { AgentRecord } from "../../protocols/record/record.ts";
 import type { Actor, Context, Outcome, Reply } from "../actors/actor.ts";
@@ -12,26 +10,20 @@ import { NodeError, type SyncStatus } from "../api.ts";
 import type { Catalogue } from "../catalog/catalogue.ts";
 import { CatalogueDamaged, loadCatalogue } from "../catalog/load.ts";
 import { CatalogueQueries, type RunTask } from "../catalog/queries.ts";
-import { catalogueRange, deleteRange } from "../catalog/rows.ts";
+import { catalogueRange, deleteRange, rowKey } from "../catalog/rows.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Log } from "../ports/log.ts";
 import type { Network } from "../ports/network.ts";
 import type { Random } from "../ports/random.ts";
 import type { Store } from "../ports/store.ts";
 import { checkAdmission } from "./admission-pass.ts";
-import { withDeadline } from "./deadline.ts";
-import type { ReplicaMessage, ReplicaStatus } from "./messages.ts";
+import { Attempts, type Setback } from "./attempts.ts";
+import type { Followed, ReplicaMessage, ReplicaStatus } from "./messages.ts";
 import { ReplicaSession } from "./session.ts";
+import { runSession, type KeptStream } from "./stream.ts";
 
-/** A session in which no frame comes for this long is given up; another peer may be asked. */
-export const SESSION_IDLE_MS = 10_000;
-/** After a failed session the next one waits, doubling up to the bound. */
-export const RETRY_MS_MIN = 250;
-export const RETRY_MS_MAX = 60_000;
-/** A busy or pacing peer is asked again after this long at the least. */
-export const RETRY_BUSY_MS = 250;
-/** A descent under a moving target begins again this often before it counts as a failure. */
-const DESCENTS = ["short", "full"] as const;
+/** Callers that wait for the end of a sync. */
+const WAITERS_MAX = 1_024;
 
 export interface ReplicaOptions {
   readonly home: string;
@@ -42,16 +34,13 @@ export interface ReplicaOptions {
   readonly random: Random;
   readonly log: Log;
   readonly agentsMax: number;
+  /** What is known of the followed registry; it outlives a crash of this actor, and so does the stream. */
+  readonly followed: Followed;
+  readonly kept: KeptStream;
   /** Two checkpoints of the home that contradict each other. */
   readonly evidence: (evidence: Uint8Array, did: string) => void;
   /** Called after each session that ended, well or not. */
   readonly changed: (status: ReplicaStatus) => void;
-}
-
-type SessionEnd = { readonly result: SessionResult; readonly kept: Kept | undefined };
-interface Kept {
-  readonly peerId: string;
-  readonly frames: Frames;
 }
 
 /** Follows one registry: holds its catalogue as the registry signed it, one session at a time, from whoever has it. */
@@ -61,18 +50,14 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
   #catalogue: Catalogue | undefined;
   #queries: CatalogueQueries | undefined;
   #stash: ReplicaMessage[] = [];
-  #name = "";
+  readonly #attempts = new Attempts();
+  /** The newest head that was heard of, of the epoch that we follow. */
   #target: VerifiedHead | undefined;
-  #sources: readonly string[] = [];
-  #next = 0;
   #running = false;
   #checking = false;
   /** Bulk sessions whose records are all checked; `catalogue.bulks` counts those that there were. */
   #checkedBulks = -1;
-  #descend: 0 | 1 | 2 = 0;
-  #failures = 0;
-  #waiting: (() => void) | undefined;
-  #kept: Kept | undefined;
+  #waiting: { readonly cancel: () => void; readonly firm: boolean } | undefined;
   #lastError: string | null = null;
   #waiters: Reply<SyncStatus>[] = [];
   #progress = { received: 0, total: 0 };
@@ -87,13 +72,15 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
   }
 
   stopped(): void {
-    this.#kept?.frames.abort(new FramesError("closed", "the replica stops"));
+    this.#options.kept.drop("the replica stops");
   }
 
   receive(message: ReplicaMessage): void {
     if (message.type === "step") return message.run(message.outcome);
     if (message.type === "turn") return message.run();
-    if (this.#catalogue === undefined || this.#queries === undefined) return this.#defer(message);
+    const known = message.type === "head" || message.type === "sources" || message.type === "epoch";
+    // What the message says stands in `followed` too, and is taken from there when the time has come.
+    if (this.#catalogue === undefined || this.#queries === undefined) return known ? undefined : this.#defer(message);
     const catalogue = this.#catalogue;
     switch (message.type) {
       case "head":
@@ -101,20 +88,14 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
       case "sources":
         return this.#setSources(catalogue, message.peerIds);
       case "epoch":
-        this.#name = message.name;
-        if (this.#running && message.epoch > catalogue.epoch) return this.#defer(message);
-        return this.#epoch(catalogue, message.epoch, message.previous);
+        return this.#start(catalogue, false);
       case "sync":
-        this.#waiters.push(message.reply);
-        this.#failures = 0;
-        this.#start(catalogue, true);
-        if (!this.#running) this.#wakeWaiters(catalogue);
-        return;
+        return this.#sync(catalogue, message.reply);
       case "status":
         return message.reply.resolve(this.#status(catalogue));
       case "retry":
         this.#waiting = undefined;
-        return this.#start(catalogue, this.#waiters.length > 0);
+        return this.#start(catalogue, this.#waiters.length > 0 || this.#attempts.descend !== undefined);
       default:
         // In the middle of a small session map and rows are of different moments; in a bulk one the answer is "busy" anyway.
         if (this.#running && catalogue.state === "complete" && message.type !== "get" && message.type !== "list")
@@ -133,9 +114,18 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
       read: (bytes, key) => this.#read(catalogue, bytes, key),
       damaged: (key) => this.#damaged(catalogue, key),
     });
+    const { head, sources } = this.#options.followed;
+    this.#attempts.setSources(sources);
+    if (head !== undefined) this.#take(catalogue, head);
+    this.#idle(catalogue);
+  }
+
+  /** Nothing changes the map or the rows now: what waited for that goes on. */
+  #idle(catalogue: Catalogue): void {
+    this.#running = false;
     this.#options.changed(this.#status(catalogue));
-    this.#unstash();
     this.#check(catalogue);
+    this.#unstash();
     this.#start(catalogue, false);
   }
 
@@ -159,7 +149,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     const { store, clock, log } = this.#options;
     const { bulks } = catalogue;
     this.#task(
-      (signal) => checkAdmission({ catalogue, store, clock, turn: (work) => this.#turn(work) }, signal),
+      (signal) => checkAdmission({ catalogue, store, clock, turn: (work) => this.#turn(work, signal) }, signal),
       (outcome) => {
         this.#checking = false;
         if (outcome.ok) this.#checkedBulks = bulks;
@@ -175,28 +165,27 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
       () => this.#options.store.batch([catalogue.headOperation()], { durable: true }),
       (outcome) => {
         if (!outcome.ok) throw outcome.error;
-        this.#running = false;
-        this.#options.changed(this.#status(catalogue));
-        this.#unstash();
-        this.#start(catalogue, false);
+        this.#idle(catalogue);
       },
     );
   }
 
   #head(catalogue: Catalogue, head: SignedHead): void {
+    // News from the home is a reason to try again at once.
+    if (this.#take(catalogue, head)) this.#stopWaiting();
+    this.#start(catalogue, false);
+  }
+
+  /** Whether the head is the newest of the epoch that we follow. */
+  #take(catalogue: Catalogue, head: SignedHead): boolean {
     const verified = this.#verify(head);
-    if (verified === undefined) return;
+    if (verified === undefined) return false;
     const { checkpoint } = verified;
     this.#lookForContradiction(catalogue, verified);
-    const newest = this.#target?.checkpoint;
-    const newer =
-      newest === undefined ||
-      checkpoint.epoch > newest.epoch ||
-      (checkpoint.epoch === newest.epoch && checkpoint.size > newest.size);
+    // Which epoch counts is said by the descriptor: one that only a head names waits in `followed` until it is confirmed.
+    const newer = checkpoint.epoch === catalogue.epoch && checkpoint.size > (this.#target?.checkpoint.size ?? 0);
     if (newer) this.#target = verified;
-    // News from the home is a reason to try again at once.
-    if (newer && this.#waiting !== undefined && this.#lastError !== null) this.#stopWaiting();
-    this.#start(catalogue, false);
+    return newer;
   }
 
   #verify(head: SignedHead): VerifiedHead | undefined {
@@ -225,18 +214,25 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
   }
 
   #setSources(catalogue: Catalogue, peerIds: readonly string[]): void {
-    this.#sources = peerIds;
-    this.#next = 0;
-    if (this.#kept !== undefined && !peerIds.includes(this.#kept.peerId)) {
-      this.#kept.frames.abort(new FramesError("closed", "the peer is gone"));
-      this.#kept = undefined;
-    }
-    if (peerIds.length > 0 && this.#lastError !== null) this.#stopWaiting();
+    const { kept } = this.#options;
+    this.#attempts.setSources(peerIds);
+    if (kept.peerId !== undefined && !peerIds.includes(kept.peerId)) kept.drop("the peer is gone");
+    this.#stopWaiting();
     this.#start(catalogue, false);
+    if (peerIds.length === 0 && !this.#running) this.#wakeWaiters(catalogue);
   }
 
-  #epoch(catalogue: Catalogue, epoch: number, previous: string | undefined): void {
-    if (epoch <= catalogue.epoch) return this.#start(catalogue, false);
+  #sync(catalogue: Catalogue, reply: Reply<SyncStatus>): void {
+    if (this.#waiters.length >= WAITERS_MAX) return reply.reject(new NodeError("overloaded", "too many callers wait for a sync"));
+    this.#waiters.push(reply);
+    this.#attempts.restart();
+    this.#stopWaiting();
+    this.#start(catalogue, true);
+    // Nobody is there to be asked.
+    if (!this.#running && this.#waiting === undefined) this.#wakeWaiters(catalogue);
+  }
+
+  #raiseEpoch(catalogue: Catalogue, epoch: number, previous: string | undefined): void {
     const final = previous === undefined ? undefined : openCheckpoint(previous);
     const hides =
       catalogue.head !== undefined && (final === undefined || final.did !== catalogue.home || final.size < catalogue.log.size);
@@ -246,7 +242,10 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
         epoch,
       });
     catalogue.startEpoch(epoch, previous);
+    this.#target = undefined;
     catalogue.state = catalogue.map.size === 0 ? "complete" : "partial";
+    const { head } = this.#options.followed;
+    if (head !== undefined) this.#take(catalogue, head);
     this.#writeHead(catalogue);
   }
 
@@ -257,106 +256,83 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
   }
 
   #start(catalogue: Catalogue, force: boolean): void {
-    if (this.#running || this.#waiting !== undefined || this.#sources.length === 0) return;
+    if (this.#running) return;
+    const { followed, store, clock, random, network, agentsMax, kept } = this.#options;
+    if (followed.epoch > catalogue.epoch) return this.#raiseEpoch(catalogue, followed.epoch, followed.previous);
+    const peerId = this.#attempts.source;
+    if (this.#waiting !== undefined || peerId === undefined) return;
     if (!force && !this.#behind(catalogue)) return this.#wakeWaiters(catalogue);
     this.#running = true;
     this.#progress = { received: 0, total: 0 };
-    const peerId = this.#sources[this.#next % this.#sources.length] as string;
-    const session = new ReplicaSession({
-      catalogue,
-      ...{
-        store: this.#options.store,
-        clock: this.#options.clock,
-        random: this.#options.random,
-        agentsMax: this.#options.agentsMax,
-      },
-      turn: (work) => this.#turn(work),
-      progress: (received, total) => {
-        this.#progress = { received, total };
-      },
-    });
-    const descend = DESCENTS[this.#descend - 1];
-    const kept = this.#kept?.peerId === peerId && descend === undefined ? this.#kept : undefined;
-    this.#kept = undefined;
+    const { descend } = this.#attempts;
+    const sizeBefore = catalogue.log.size;
     this.#task(
-      (signal) => this.#session(session, peerId, kept, descend, signal),
-      (outcome) => this.#ended(catalogue, session, peerId, outcome),
+      async (signal) => {
+        const session = new ReplicaSession({
+          ...{ catalogue, store, clock, random, agentsMax },
+          turn: (work) => this.#turn(work, signal),
+          progress: (received, total) => {
+            this.#progress = { received, total };
+          },
+          seen: (head) => this.#lookForContradiction(catalogue, head),
+        });
+        try {
+          return { session, result: await runSession({ session, peerId, descend, network, clock, signal }, kept) };
+        } catch (error) {
+          return { session, error: error instanceof Error ? error : new Error(String(error)) };
+        }
+      },
+      (outcome) => {
+        if (!outcome.ok) throw outcome.error;
+        const { session, result, error } = outcome.value;
+        const completed = result?.outcome === "completed" || result?.outcome === "current";
+        if (!completed) session.abandon();
+        // What the disk refused is only in memory: begin again from what is stored.
+        if (session.lost) throw error ?? new Error("a write of a sync failed");
+        if (completed) this.#succeeded(catalogue, catalogue.log.size > sizeBefore);
+        else if (result !== undefined) this.#refused(result);
+        else this.#broke(catalogue, peerId, error as Error);
+        this.#progress = { received: 0, total: 0 };
+        this.#idle(catalogue);
+      },
     );
   }
 
-  async #session(
-    session: ReplicaSession,
-    peerId: string,
-    kept: Kept | undefined,
-    descend: "short" | "full" | undefined,
-    signal: AbortSignal,
-  ): Promise<SessionEnd> {
-    const { network, clock } = this.#options;
-    const frames = kept?.frames ?? (await network.open(peerId, CATALOG_SYNC_PROTOCOL, { signal }));
-    const timed = withDeadline(frames, clock, SESSION_IDLE_MS, signal);
-    try {
-      const result = await followCatalogue({ frames: timed, target: session, ...(descend && { descend }) });
-      const reusable = result.outcome !== "not_foldable";
-      if (!reusable) frames.abort(new FramesError("closed", "the frontier does not fold"));
-      return { result, kept: reusable ? { peerId, frames } : undefined };
-    } catch (error) {
-      frames.abort(error instanceof Error ? error : new Error(String(error)));
-      // A kept stream may have died since the last session; that says nothing about the peer.
-      if (kept !== undefined && error instanceof FramesError && error.code !== "timeout") {
-        await this.#turn(() => session.abandon());
-        return this.#session(session, peerId, undefined, descend, signal);
-      }
-      throw error;
-    }
+  #succeeded(catalogue: Catalogue, advanced: boolean): void {
+    // A peer that has nothing newer although there is something: others may have it.
+    if (this.#behind(catalogue) && !advanced) return this.#setback({ kind: "failed" }, "the peer has no newer version than ours");
+    this.#attempts.succeeded();
+    this.#lastError = null;
   }
 
-  #ended(catalogue: Catalogue, session: ReplicaSession, peerId: string, outcome: Outcome<SessionEnd>): void {
-    this.#running = false;
-    if (!outcome.ok) session.abandon();
-    else this.#kept = outcome.value.kept;
-    const result = outcome.ok ? outcome.value.result : undefined;
-    if (result?.outcome === "completed" || result?.outcome === "current") {
-      this.#failures = 0;
-      this.#descend = 0;
-      this.#next = 0;
-      this.#lastError = null;
-    } else if (result?.outcome === "not_foldable") {
-      session.abandon();
-      this.#descend = this.#descend === 2 ? 1 : ((this.#descend + 1) as 1 | 2);
-      this.#failed(this.#descend === 1 ? 0 : RETRY_BUSY_MS, "the peer's version does not fit ours: comparing subtree by subtree");
-    } else if (result?.outcome === "refused") {
-      const { code, retryAfterMs } = result.refusal;
-      if (code !== "throttled") this.#next += 1;
-      this.#failed(Math.max(RETRY_BUSY_MS, retryAfterMs), `the peer answered ${code}`);
-    } else if (!outcome.ok) {
-      this.#next += 1;
-      this.#options.log.debug("a sync session failed", { home: catalogue.home, peerId, error: outcome.error });
-      if (outcome.error instanceof ProtocolError) {
-        this.#options.log.warn("a peer served what does not verify", {
-          home: catalogue.home,
-          peerId,
-          code: outcome.error.code,
-          reason: outcome.error.message,
-        });
-      }
-      this.#failed(Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** this.#failures), outcome.error.message);
-      this.#failures += 1;
+  #refused(result: SessionResult): void {
+    if (result.outcome !== "refused") {
+      return this.#setback({ kind: "not_foldable" }, "the peer's version does not fit ours: comparing subtree by subtree");
     }
-    this.#progress = { received: 0, total: 0 };
-    this.#options.changed(this.#status(catalogue));
-    this.#check(catalogue);
-    this.#unstash();
-    this.#start(catalogue, false);
+    const { code, retryAfterMs } = result.refusal;
+    this.#setback(code === "throttled" ? { kind: code, retryAfterMs } : { kind: "failed" }, `the peer answered ${code}`);
   }
 
-  #failed(delayMs: number, reason: string): void {
+  #broke(catalogue: Catalogue, peerId: string, error: Error): void {
+    const { log } = this.#options;
+    const { home } = catalogue;
+    log.debug("a sync session failed", { home, peerId, error });
+    if (error instanceof ProtocolError) {
+      log.warn("a peer served what does not verify", { home, peerId, code: error.code, reason: error.message });
+    }
+    this.#setback({ kind: "failed" }, error.message);
+  }
+
+  #setback(setback: Setback, reason: string): void {
     this.#lastError = reason;
-    if (this.#failures > 0 && this.#next >= this.#sources.length) this.#wakeWaiters(this.#catalogue as Catalogue);
-    this.#waiting = this.#context.after(delayMs, { type: "retry" });
+    const { delayMs, firm } = this.#attempts.setback(setback);
+    this.#waiting = { cancel: this.#context.after(delayMs, { type: "retry" }), firm };
+    if (this.#attempts.exhausted) this.#wakeWaiters(this.#catalogue as Catalogue);
   }
 
   #stopWaiting(): void {
-    this.#waiting?.();
+    if (this.#waiting === undefined || this.#waiting.firm) return;
+    this.#waiting.cancel();
     this.#waiting = undefined;
   }
 
@@ -377,9 +353,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
       () => this.#options.store.batch(operations, { durable: true }),
       (outcome) => {
         if (!outcome.ok) throw outcome.error;
-        this.#running = false;
-        this.#unstash();
-        this.#start(catalogue, true);
+        this.#idle(catalogue);
       },
     );
   }
@@ -395,7 +369,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     const behind = this.#behind(catalogue);
     return {
       did: catalogue.home,
-      name: this.#name,
+      name: this.#options.followed.name,
       state: this.#running ? "syncing" : this.#lastError !== null ? "failed" : behind ? "waiting" : "idle",
       agents: map.size,
       ...this.#progress,
@@ -408,9 +382,11 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     };
   }
 
-  #turn<T>(work: () => T): Promise<T> {
+  /** Runs `work` in our own turn, unless the task that asks was called off: then its actor is another one by now. */
+  #turn<T>(work: () => T, signal: AbortSignal): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const run = (): void => {
+        if (signal.aborted) return reject(new NodeError("stopped", "the work was called off"));
         try {
           resolve(work());
         } catch (error) {
@@ -449,6 +425,8 @@ const STASH_MESSAGES_MAX = 1_024;
 /** A replica is a copy: what is damaged beyond repair is forgotten and fetched anew. */
 async function loadOrForget(options: ReplicaOptions): Promise<Catalogue> {
   const { store, number, home, log } = options;
+  // A number is given out again: nothing may be left of its owner before.
+  if ((await store.get(rowKey(number, "head"))) === undefined) await deleteRange(store, catalogueRange(number));
   try {
     return await loadCatalogue(store, number, home);
   } catch (error) {

@@ -3,15 +3,26 @@ import type { Outcome, Reply } from "../actors/actor.ts";
 import type { SyncStatus } from "../api.ts";
 import type { CatalogueQuery } from "../catalog/messages.ts";
 
+/** What is known of a followed registry, newest first: it is kept beside its actor and changed by `Replicas` alone. */
+export interface Followed {
+  readonly name: string;
+  /** The epoch that its descriptor names, and the final checkpoint of one before. */
+  readonly epoch: number;
+  readonly previous: string | undefined;
+  /** The newest head that was heard of. */
+  readonly head: SignedHead | undefined;
+  /** Peers that may be asked, best first: the home itself if it is connected, then others that may replicate it. */
+  readonly sources: readonly string[];
+}
+
 /** What may be sent to a replica: the actor that follows one registry. */
 export type ReplicaMessage =
   | CatalogueQuery
   /** A head of the followed registry, from gossip or a peer; it is verified here. */
   | { readonly type: "head"; readonly head: SignedHead }
-  /** Peers that may be asked, best first: the home itself if it is connected, then others that may replicate it. */
   | { readonly type: "sources"; readonly peerIds: readonly string[] }
-  /** The followed registry's descriptor names this epoch, and the final checkpoint of the one before. */
-  | { readonly type: "epoch"; readonly epoch: number; readonly previous: string | undefined; readonly name: string }
+  /** The followed registry's descriptor is new, and maybe its epoch. */
+  | { readonly type: "epoch" }
   /** Syncs now; resolves when up to date or failed. */
   | { readonly type: "sync"; readonly reply: Reply<SyncStatus> }
   | { readonly type: "status"; readonly reply: Reply<ReplicaStatus> }

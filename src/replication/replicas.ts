@@ -8,14 +8,15 @@ import type { Descriptor } from "../../protocols/descriptor/descriptor.ts";
 import type { SignedHead } from "../../protocols/checkpoint/head.ts";
 import type { Store } from "../ports/store.ts";
 import { ReplicaActor, type ReplicaOptions } from "./actor.ts";
-import type { ReplicaMessage } from "./messages.ts";
+import type { Followed, ReplicaMessage } from "./messages.ts";
+import { KeptStream } from "./stream.ts";
 
 /** Other peers than the home that a replica may ask. */
 export const OTHER_SOURCES_MAX = 8;
 
 const NUMBERS = Buffer.of(0x03);
 
-export interface ReplicasOptions extends Omit<ReplicaOptions, "home" | "number"> {
+export interface ReplicasOptions extends Omit<ReplicaOptions, "home" | "number" | "followed" | "kept"> {
   readonly system: ActorSystem;
   readonly follow: FollowPolicy;
   readonly replicasMax: number;
@@ -27,7 +28,10 @@ export interface ReplicasOptions extends Omit<ReplicaOptions, "home" | "number">
 export class Replicas {
   readonly #options: ReplicasOptions;
   readonly #actors = new Map<string, ActorRef<ReplicaMessage>>();
-  /** The newest catalogue fact of each member, for an actor that is spawned later. */
+  /** The newest facts of each followed registry, for an actor that is made anew. */
+  readonly #followed = new Map<string, { -readonly [K in keyof Followed]: Followed[K] }>();
+  /** Numbers whose rows are being deleted. */
+  readonly #deleting = new Set<number>();
   #connected: readonly string[] = [];
 
   constructor(options: ReplicasOptions) {
@@ -46,36 +50,56 @@ export class Replicas {
   member(descriptor: Descriptor): void {
     const { did, name, catalog } = descriptor;
     const actor = this.#actors.get(did) ?? this.#follow(did);
-    actor?.tell({ type: "epoch", epoch: catalog.epoch, previous: catalog.previous, name });
+    const followed = this.#followed.get(did);
+    if (actor === undefined || followed === undefined) return;
+    Object.assign(followed, { name, epoch: catalog.epoch, previous: catalog.previous });
+    actor.tell({ type: "epoch" });
   }
 
   head(did: string, head: SignedHead): void {
+    const followed = this.#followed.get(did);
+    if (followed === undefined) return;
+    followed.head = head;
     this.#actors.get(did)?.tell({ type: "head", head });
   }
 
   /** @param dids connected members, nearest first */
   connected(dids: readonly string[]): void {
     this.#connected = dids;
-    for (const [did, actor] of this.#actors) actor.tell({ type: "sources", peerIds: this.#sources(did) });
+    for (const [did, actor] of this.#actors) {
+      const peerIds = this.#sources(did);
+      const followed = this.#followed.get(did);
+      if (followed === undefined || followed.sources.join() === peerIds.join()) continue;
+      followed.sources = peerIds;
+      actor.tell({ type: "sources", peerIds });
+    }
   }
 
   /** Stops following and forgets what was replicated. */
   async forget(did: string): Promise<void> {
+    const { system, numbers, store } = this.#options;
     const actor = this.#actors.get(did);
-    if (actor !== undefined) this.#options.system.stop(actor);
+    if (actor !== undefined) system.stop(actor);
     this.#actors.delete(did);
-    const number = this.#options.numbers.get(did);
+    this.#followed.delete(did);
+    const number = numbers.get(did);
     if (number === undefined) return;
-    await deleteRange(this.#options.store, catalogueRange(number));
-    await this.#options.store.batch([{ type: "del", key: numberKey(did) }], { durable: true });
-    this.#options.numbers.delete(did);
+    // Followed again meanwhile, it gets another number.
+    numbers.delete(did);
+    this.#deleting.add(number);
+    try {
+      await store.batch([{ type: "del", key: numberKey(did) }], { durable: true });
+      await deleteRange(store, catalogueRange(number));
+    } finally {
+      this.#deleting.delete(number);
+    }
   }
 
   #follow(did: string): ActorRef<ReplicaMessage> | undefined {
     const { follow, replicasMax, numbers, system, store, log } = this.#options;
     const wanted = follow === "all" || (follow !== "none" && follow.includes(did));
     if (!wanted || this.#actors.size >= replicasMax) return undefined;
-    const number = numbers.get(did) ?? freeNumber(numbers);
+    const number = numbers.get(did) ?? freeNumber(new Set([...numbers.values(), ...this.#deleting]));
     if (number === undefined) return undefined;
     if (!numbers.has(did)) {
       numbers.set(did, number);
@@ -86,12 +110,14 @@ export class Replicas {
         log.error("a replica's number could not be stored", { did, error });
       });
     }
+    const followed = { name: "", epoch: 0, previous: undefined, head: undefined, sources: this.#sources(did) };
+    const kept = new KeptStream();
+    this.#followed.set(did, followed);
     const actor = system.spawn<ReplicaMessage>({
       name: `replica ${did}`,
-      create: (context) => new ReplicaActor({ ...this.#options, home: did, number }, context),
+      create: (context) => new ReplicaActor({ ...this.#options, home: did, number, followed, kept }, context),
     });
     this.#actors.set(did, actor);
-    actor.tell({ type: "sources", peerIds: this.#sources(did) });
     return actor;
   }
 
@@ -113,8 +139,7 @@ function numberKey(did: string): Uint8Array {
   return Buffer.concat([NUMBERS, utf8(did)]);
 }
 
-function freeNumber(numbers: ReadonlyMap<string, number>): number | undefined {
-  const taken = new Set(numbers.values());
+function freeNumber(taken: ReadonlySet<number>): number | undefined {
   for (let number = 1; number <= CATALOGUE_NUMBER_MAX; number++) if (!taken.has(number)) return number;
   return undefined;
 }

@@ -35,6 +35,8 @@ export interface SessionPorts {
   /** Runs `work` in the replica's own turn: the map and log change nowhere else. */
   readonly turn: <T>(work: () => T) => Promise<T>;
   readonly progress: (received: number, total: number) => void;
+  /** Told of every head that a peer served and that verifies, before it is compared with ours. */
+  readonly seen: (head: VerifiedHead) => void;
 }
 
 interface Open {
@@ -43,6 +45,8 @@ interface Open {
   readonly bulk: boolean;
   /** Keys of our leaves that a fetch named, in the order of its hints. */
   readonly held: Uint8Array;
+  /** Leaves between the two versions: ours, and as many as the signed commit names. More would be more than we agreed to keep. */
+  readonly leavesMax: number;
 }
 
 /**
@@ -58,7 +62,10 @@ export class ReplicaSession implements SyncTarget {
   #undo: (() => void)[] = [];
   #changes: Change[] = [];
   #received = 0;
+  /** Each write begins after the one before: what follows a failed write must not reach the disk. */
+  #writing: Promise<void> = Promise.resolve();
   #writes: Promise<void>[] = [];
+  #lost = false;
 
   constructor(ports: SessionPorts) {
     this.#ports = ports;
@@ -80,6 +87,7 @@ export class ReplicaSession implements SyncTarget {
     return this.#ports.turn(() => {
       const { catalogue, agentsMax } = this.#ports;
       const verified = verifyHead(start.head);
+      if (verified.checkpoint.did === catalogue.home) this.#ports.seen(verified);
       this.#checkHead(verified);
       const current = catalogue.state === "complete" && verified.checkpoint.size === this.#logSize;
       if (verified.commit.agents > agentsMax) {
@@ -97,7 +105,8 @@ export class ReplicaSession implements SyncTarget {
         return "descend";
       }
       const bulk = start.changes > SMALL_CHANGES_MAX;
-      this.#open = { start, verified, bulk, held: this.#held };
+      const leavesMax = catalogue.map.size + verified.commit.agents;
+      this.#open = { start, verified, bulk, held: this.#held, leavesMax };
       if (bulk) catalogue.map.reserve(Math.min(verified.commit.agents, MapHeap.RESERVE_MAX));
       this.#ports.progress(0, start.changes);
       return "proceed";
@@ -105,22 +114,40 @@ export class ReplicaSession implements SyncTarget {
   }
 
   async batch(index: number, entries: readonly BatchEntry[]): Promise<void> {
-    const { start, bulk } = this.#opened();
+    const { start } = this.#opened();
     const entry = start.frontier[index] as FrontierEntry;
     const incoming = this.#examine(entries);
     const operations = await this.#ports.turn(() => this.#apply(entry, incoming, start.mode));
     this.#received += entries.length;
     this.#ports.progress(this.#received, start.changes);
-    if (!bulk) return;
-    const write = this.#ports.store.batch(operations, { durable: false });
+    if (operations.length === 0) return;
+    const write = this.#writing.then(() => this.#ports.store.batch(operations, { durable: false }));
     // A failed write is reported by the wait below, or by `end`.
-    write.catch(() => undefined);
+    write.catch(() => {
+      this.#lost = true;
+    });
+    this.#writing = write;
     this.#writes.push(write);
     if (this.#writes.length > WRITES_AHEAD_MAX) await this.#writes.shift();
   }
 
+  /** Whether a peer's answer was begun. */
+  get begun(): boolean {
+    return this.#open !== undefined;
+  }
+
+  /** Whether the map holds what the disk refused: then only the disk says what we have. */
+  get lost(): boolean {
+    return this.#lost;
+  }
+
+  /** Resolves once nothing is under way to the disk. */
+  async written(): Promise<void> {
+    await this.#writing.catch(() => undefined);
+  }
+
   async end(): Promise<void> {
-    await Promise.all(this.#writes);
+    await this.#writing;
     const { catalogue, store } = this.#ports;
     const before = {
       signed: catalogue.head?.signed,
@@ -154,6 +181,9 @@ export class ReplicaSession implements SyncTarget {
     for (const undo of this.#undo.reverse()) undo();
     if (this.#open !== undefined || catalogue.log.size > this.#logSize) catalogue.log.truncate(this.#logSize);
     this.#undo = [];
+    this.#changes = [];
+    this.#writes = [];
+    this.#received = 0;
     this.#open = undefined;
   }
 
@@ -242,6 +272,11 @@ export class ReplicaSession implements SyncTarget {
     });
     const undo = catalogue.apply(changes);
     catalogue.map.update();
+    const { leavesMax } = this.#opened();
+    if (catalogue.map.size > leavesMax) {
+      undo();
+      throw new ProtocolError("limit_exceeded", `the batches bring more agents than the signed commit names: over ${leavesMax}`);
+    }
     if (!equal(subtreeHash(catalogue.map, entry.prefix), entry.hash)) {
       undo();
       throw new ProtocolError(

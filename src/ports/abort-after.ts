@@ -1,5 +1,5 @@
-import { NetworkError } from "../ports/network.ts";
-import type { Clock } from "../ports/clock.ts";
+import { NetworkError } from "./network.ts";
+import type { Clock } from "./clock.ts";
 
 /** A signal of its own that aborts after `delayMs` or with its parent; dispose of it, so that nothing is left on either. */
 export class AbortAfter implements Disposable {
