@@ -2,6 +2,8 @@ import type { Clock } from "../../ports/clock.ts";
 import { NetworkError } from "../../ports/network.ts";
 import type { Random } from "../../ports/random.ts";
 import { directLink, type Link, type WireEvent } from "./link.ts";
+// A hub and the networks on it know one another, as a cable and what is plugged into it.
+// oxlint-disable-next-line import/no-cycle
 import type { MemoryNetwork } from "./network.ts";
 import { Wire } from "./wire.ts";
 

@@ -11,6 +11,7 @@ import {
 } from "../../ports/network.ts";
 import { Connection, type End } from "./connection.ts";
 import { Gossip } from "./gossip.ts";
+// oxlint-disable-next-line import/no-cycle -- see hub.ts
 import type { MemoryHub } from "./hub.ts";
 
 export interface MemoryNetworkOptions {

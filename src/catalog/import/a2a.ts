@@ -1,5 +1,5 @@
 import type { Endpoint } from "../../../protocols/record/record.ts";
-import type { Converted, SourceObject } from "./convert.ts";
+import type { Converted, SourceObject } from "./format.ts";
 import { capabilitiesOf, derivedId, descriptionOf, endpointsOf, nameOf, objectOf, objectsOf } from "./normalise.ts";
 import { stringOf, stringsOf, tagsOf, versionOf, type Warn } from "./normalise.ts";
 

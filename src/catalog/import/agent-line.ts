@@ -1,6 +1,6 @@
 import { isDid, isMinted } from "../../../protocols/lib/did.ts";
 import { AGENT_STATUSES, SCORE_STEPS, type AgentStatus, type Endpoint } from "../../../protocols/record/record.ts";
-import type { Converted, SourceObject } from "./convert.ts";
+import type { Converted, SourceObject } from "./format.ts";
 import {
   capabilitiesOf,
   categoryOf,

@@ -9,12 +9,8 @@ import type { AgentInput } from "../../api.ts";
 import { fromAgentCard, isAgentCard } from "./a2a.ts";
 import { fromAgentLine, isExported, keptDid } from "./agent-line.ts";
 import { fromServerJson, isServerJson } from "./mcp.ts";
+import type { Converted, SourceObject } from "./format.ts";
 import { objectOf, type Warn } from "./normalise.ts";
-
-export type SourceObject = Readonly<Record<string, unknown>>;
-
-/** What a format makes of a document, before the original is added and the whole is checked. */
-export type Converted = { readonly agent: AgentInput } | { readonly refused: string };
 
 export type DocumentFormat = "jsonl" | "a2a" | "mcp";
 

@@ -67,7 +67,11 @@ export const ROOMS: readonly Room[] = [
     mayImport: [...PORTS, "src/adapters/", "src/api.ts", "src/config.ts", "src/identity/", "src/node.ts"],
     packages: "any",
   },
-  { path: "src/index.ts", mayImport: ["protocols/", "src/api.ts", "src/compose.ts", "src/config.ts"], packages: [] },
+  {
+    path: "src/index.ts",
+    mayImport: ["protocols/", "src/api.ts", "src/catalog/import/", "src/compose.ts", "src/config.ts"],
+    packages: ["node:path"],
+  },
 
   { path: "src/admin/", mayImport: [...PORTS, "src/api.ts"], packages: "any" },
   { path: "src/facade/", mayImport: [...PORTS, "src/api.ts", "src/config.ts", "src/identity/", ...MESSAGES], packages: "any" },
