@@ -1,4 +1,4 @@
-import { LIST_LIMIT_MAX, type RegistryNode } from "../../src/api.ts";
+import { LIST_LIMIT_MAX, NodeError, type RegistryNode } from "../../src/api.ts";
 import type { AgentRecord } from "../../protocols/record/record.ts";
 
 /** A promise that was broken. */
@@ -16,8 +16,17 @@ export const COMPLAINTS_MAX = 20;
 /** Pages of a listing; more mean that its cursor goes round in circles. */
 const PAGES_MAX = 1_000;
 
-/** All agents of one registry that `node` shows. */
+/** All agents of one registry that `node` shows: none while it holds nothing of that registry. Rejects as the node does. */
 export async function catalogueOf(node: RegistryNode, registry: string): Promise<AgentRecord[]> {
+  try {
+    return await readPages(node, registry);
+  } catch (error) {
+    if (error instanceof NodeError && error.code === "not_found") return [];
+    throw error;
+  }
+}
+
+async function readPages(node: RegistryNode, registry: string): Promise<AgentRecord[]> {
   const agents: AgentRecord[] = [];
   let cursor: string | null = null;
   for (let page = 0; page < PAGES_MAX; page++) {

@@ -1,3 +1,4 @@
+import type { AgentRecord } from "../../protocols/record/record.ts";
 import type { Federation } from "../federation/federation.ts";
 import type { Machine } from "../federation/machine.ts";
 import { catalogueOf } from "./checker.ts";
@@ -7,26 +8,26 @@ export async function forgedAt(federation: Federation, reader: Machine): Promise
   const complaints: string[] = [];
   for (const home of federation.machines) {
     const shown = await reader.ask((node) => catalogueOf(node, home.did));
-    for (const record of shown ?? []) {
-      const complaint = forgery(home, record.registry, home.ledger.wrote(record));
-      if (complaint !== undefined) {
-        complaints.push(`${reader.name} shows ${record.humanReadableId} r${record.revision} of ${home.name}: ${complaint}`);
-      }
-    }
+    complaints.push(...(shown ?? []).flatMap((record) => forgery(reader, home, record)));
   }
   return complaints;
 }
 
-function forgery(home: Machine, registry: string, wasWritten: boolean): string | undefined {
-  if (registry !== home.did) return `the record names ${registry} as its home`;
-  return wasWritten ? undefined : "its owner never wrote that";
+function forgery(reader: Machine, home: Machine, record: AgentRecord): string[] {
+  const where = `${reader.name} shows ${record.humanReadableId} r${record.revision} of ${home.name}`;
+  if (record.registry !== home.did) return [`${where}: the record names ${record.registry} as its home`];
+  return home.ledger.wrote(record) ? [] : [`${where}: its owner never wrote that`];
 }
 
-/** Where a follower that holds the whole map of a home shows other agents than the home itself does, a line each. */
+/**
+ * Where a home shows what its owner never wrote, or a follower that holds its whole map shows other agents than the home itself
+ * does, a line each.
+ */
 export async function shownOtherwise(federation: Federation): Promise<string[]> {
   const complaints: string[] = [];
   for (const home of federation.running) {
     const own = await home.ask((node) => catalogueOf(node, home.did));
+    complaints.push(...(own ?? []).flatMap((record) => forgery(home, home, record)));
     const wanted = fingerprint(own ?? []);
     for (const reader of federation.running) {
       if (reader === home) continue;

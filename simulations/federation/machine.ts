@@ -122,16 +122,10 @@ export class Machine {
     this.#crashed.resolve();
   }
 
-  /** The answer of `question`, or `undefined` when the machine is down, crashes meanwhile, or the node rejects. */
+  /** The answer of `question`, or `undefined` when the machine is down or crashes meanwhile. Rejects as the node does. */
   async ask<T>(question: (node: RegistryNode) => Promise<T>): Promise<T | undefined> {
     const node = this.#node;
-    if (node === undefined) return undefined;
-    try {
-      return await Promise.race([question(node), this.#crashed.promise as Promise<undefined>]);
-    } catch (error) {
-      this.#parts.log(this.#power.name).warn("the node refused a question", { error });
-      return undefined;
-    }
+    return node === undefined ? undefined : Promise.race([question(node), this.#crashed.promise as Promise<undefined>]);
   }
 
   async #startOnce(): Promise<void> {

@@ -61,7 +61,8 @@ export class Workload {
   async #call(machine: Machine, mutations: readonly SimulatedMutation[]): Promise<void> {
     const { simulation } = this.#federation;
     for (const mutation of mutations) machine.ledger.attempt(mutation);
-    const asked = machine.ask((node) => node.mutate(mutations.map(({ mutation }) => mutation)));
+    // A node that rejects has said nothing about what became of the writes: they stay uncertain.
+    const asked = machine.ask((node) => node.mutate(mutations.map(({ mutation }) => mutation))).catch(() => undefined);
     const results = await simulation.within(asked, ANSWER_MS_MAX);
     if (results === undefined) return;
     for (const [i, result] of results.entries()) machine.ledger.settle(mutations[i] as SimulatedMutation, result);

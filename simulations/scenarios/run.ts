@@ -62,7 +62,7 @@ export async function runSeed(options: RunOptions): Promise<RunReport> {
     observe: (event) => contradictions.observe(event),
     ...(onLogLine === undefined ? {} : { onLogLine }),
   });
-  const run = new Run(federation, plan, contradictions);
+  const run = new Run(federation, plan, contradictions, onLogLine);
   await run.toTheEnd();
   return {
     plan,
@@ -86,8 +86,15 @@ class Run {
   readonly #workload: Workload;
   readonly #nemesis: Nemesis;
   readonly #owners: Promise<void>[] = [];
+  readonly #onLogLine: ((line: string) => void) | undefined;
 
-  constructor(federation: Federation, plan: RunPlan, contradictions: ContradictionChecker) {
+  constructor(
+    federation: Federation,
+    plan: RunPlan,
+    contradictions: ContradictionChecker,
+    onLogLine: ((line: string) => void) | undefined,
+  ) {
+    this.#onLogLine = onLogLine;
     this.federation = federation;
     this.#plan = plan;
     this.#contradictions = contradictions;
@@ -112,7 +119,7 @@ class Run {
     await Promise.all(this.#owners);
     if (this.#plan.lateJoiner) await this.federation.add().start();
     await this.#liveness();
-    await this.#inspect(this.federation.running);
+    await this.#inspect(this.convergedAfterMs === undefined ? this.federation.running : []);
     await this.#finalChecks();
   }
 
@@ -163,6 +170,7 @@ class Run {
         this.#report("convergence", complaints);
         return;
       }
+      this.#onLogLine?.(`${simulation.nowMs.toFixed(3)} differences ${complaints.length}, such as ${complaints[0]}`);
       await simulation.sleep(CONVERGENCE_POLL_MS);
     }
   }

@@ -55,6 +55,7 @@ describe("simulations: every checker finds what it is there for", function () {
     ["forges", "converge", "forgery", 1],
     ["never syncs again", "converge", "convergence", 1],
     ["leaks timers", "converge", "bounds", 1],
+    ["cannot list", "converge", "run", 1],
   ];
   for (const [bug, scenario, checker, seeds] of planted) {
     it(`${checker}: a registry that ${bug}`, async () => {

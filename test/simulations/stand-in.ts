@@ -18,7 +18,13 @@ import type { NodePorts } from "../../src/node.ts";
 
 /** Mistakes that a registry must not make; each is there for a checker to find. */
 export type Bug =
-  "acknowledges too early" | "forges" | "signs before it persists" | "never syncs again" | "leaks timers" | "rolls its own dice";
+  | "acknowledges too early"
+  | "forges"
+  | "signs before it persists"
+  | "never syncs again"
+  | "leaks timers"
+  | "cannot list"
+  | "rolls its own dice";
 
 const SYNC = "/stand-in/sync/1.0.0";
 const TOPIC = "stand-in/heads/1";
@@ -126,6 +132,7 @@ class StandIn implements RegistryNode {
   }
 
   async listAgents(query: ListQuery): Promise<{ agents: AgentRecord[]; cursor: null }> {
+    if (this.#bug === "cannot list") throw new NodeError("storage", "the listing is broken");
     return { agents: [...(this.#catalogues.get(query.registry ?? this.#did)?.agents ?? [])], cursor: null };
   }
 
