@@ -30,7 +30,7 @@ export class PlantedProject {
     for (const path of CONFIGURATION) cpSync(join(ROOT, path), join(this.#directory, path), { recursive: true });
     // Beside the project, where packages are found and no gate looks for files to check.
     symlinkSync(join(ROOT, "node_modules"), join(this.#parent, "node_modules"));
-    this.write("package.json", '{ "name": "planted", "type": "module" }\n');
+    this.write("package.json", JSON.stringify({ name: "planted", type: "module" }, undefined, 2) + "\n");
   }
 
   write(path: string, text: string): void {
