@@ -90,7 +90,7 @@ function drawNetwork(random: SeededRandom, on: boolean): NetworkFaults {
 
 function drawPartitions(random: SeededRandom, on: boolean): PartitionFaults {
   return {
-    everyMs: on ? random.integer(4_000, 15_000) : 0,
+    everyMs: on ? random.integer(2_000, 8_000) : 0,
     lastsMs: random.integer(1_000, 25_000),
     asymmetricShare: rounded(random.unit()),
     resetShare: rounded(random.unit()),

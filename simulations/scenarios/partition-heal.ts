@@ -4,7 +4,7 @@ export const partitionHeal: Scenario = {
   name: "partition-heal",
   summary: "the network falls apart in both directions or one, machines crash meanwhile; then all heals",
   families: ["network", "partitions", "crashes", "disks"],
-  safetyMs: [20_000, 45_000],
+  safetyMs: [12_000, 25_000],
   joinShare: 0,
   lateJoiner: false,
 };

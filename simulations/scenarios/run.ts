@@ -1,9 +1,10 @@
+import { shownOtherwise } from "../checkers/admission.ts";
 import { accusationsBy, ContradictionChecker } from "../checkers/contradiction.ts";
 import { outgrown } from "../checkers/bounds.ts";
 import { COMPLAINTS_MAX, type Violation } from "../checkers/checker.ts";
 import { differences } from "../checkers/convergence.ts";
 import { lostBy } from "../checkers/durability.ts";
-import { forgedAt, shownOtherwise } from "../checkers/forgery.ts";
+import { forgedAt } from "../checkers/forgery.ts";
 import { Simulation } from "../engine/simulation.ts";
 import { Nemesis } from "../faults/nemesis.ts";
 import type { FaultCounts } from "../faults/counts.ts";
@@ -19,8 +20,12 @@ const INSPECTION_MS = 5_000;
 const READERS_INSPECTED = 3;
 /** How often a healed federation is asked whether it has converged, in milliseconds. */
 const CONVERGENCE_POLL_MS = 250;
+/** A follower that holds the whole map shows all of it within this time, in milliseconds. */
+const ADMISSION_MS = 30_000;
+/** The time between two such looks grows up to this, in milliseconds. */
+const ADMISSION_POLL_MS_MAX = 60_000;
 /** Virtual time beyond the planned phases before a run is given up: start-up and the last checks. */
-const MARGIN_MS = 600_000;
+const MARGIN_MS = 1_800_000;
 
 export interface RunOptions {
   readonly scenario: Scenario;
@@ -178,8 +183,24 @@ class Run {
   async #finalChecks(): Promise<void> {
     const { federation } = this;
     for (const home of federation.running) this.#report("durability", (await lostBy(home)) ?? []);
-    if (this.convergedAfterMs !== undefined) this.#report("forgery", await shownOtherwise(federation));
+    if (this.convergedAfterMs !== undefined) await this.#admission();
     this.#report("contradiction", this.#contradictions.complaints);
+  }
+
+  /** Records that were written while a clock was ahead are admitted when the others' clocks have caught up (T34, T47). */
+  async #admission(): Promise<void> {
+    const { faults, simulation, counter } = this.federation;
+    const aheadMs = counter.totals().clockJump > 0 ? faults.clocks.jumpMsMax : 0;
+    const limitMs = simulation.nowMs + ADMISSION_MS + aheadMs;
+    for (let waitMs = CONVERGENCE_POLL_MS; ; waitMs = Math.min(2 * waitMs, ADMISSION_POLL_MS_MAX)) {
+      const complaints = await shownOtherwise(this.federation);
+      if (complaints.length === 0) return;
+      if (simulation.nowMs >= limitMs) {
+        this.#report("admission", complaints);
+        return;
+      }
+      await simulation.sleep(waitMs);
+    }
   }
 
   #report(checker: string, complaints: readonly string[]): void {
