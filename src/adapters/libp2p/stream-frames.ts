@@ -24,6 +24,7 @@ export class StreamFrames implements Frames {
   #finished: boolean;
   #ended = false;
   #closing = false;
+  #resuming = false;
   #broken: FramesError | undefined;
 
   constructor(stream: Stream) {
@@ -111,8 +112,11 @@ export class StreamFrames implements Frames {
       this.abort(error as FramesError);
       return;
     }
-    const readable = this.#stream.readStatus === "readable";
-    if (readable && this.#queuedBytes > RECEIVE_QUEUE_BYTES_MAX) this.#stream.pause();
+    if (!this.#resuming) this.#pauseIfFull();
+  }
+
+  #pauseIfFull(): void {
+    if (this.#stream.readStatus === "readable" && this.#queuedBytes > RECEIVE_QUEUE_BYTES_MAX) this.#stream.pause();
   }
 
   #deliver(frame: Uint8Array): void {
@@ -126,7 +130,13 @@ export class StreamFrames implements Frames {
   }
 
   #resume(): void {
-    if (this.#stream.readStatus === "paused" && this.#queuedBytes <= RECEIVE_QUEUE_BYTES_MAX / 2) this.#stream.resume();
+    if (this.#stream.readStatus !== "paused" || this.#queuedBytes > RECEIVE_QUEUE_BYTES_MAX / 2) return;
+    // `resume` hands over what has gathered and then opens the peer's window: a pause in the middle of it would leave the
+    // window open for good, and the stream would be aborted once its read buffer is full.
+    this.#resuming = true;
+    this.#stream.resume();
+    this.#resuming = false;
+    this.#pauseIfFull();
   }
 
   /** Nothing more will come: a clean end only if the peer said so and stopped between two frames. */
