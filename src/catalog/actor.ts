@@ -54,6 +54,8 @@ export class CatalogActor implements Actor<CatalogMessage> {
   #stash: CatalogMessage[] = [];
   #writing = false;
   #unsure: boolean;
+  /** While unsure: the newest of our own checkpoints that peers have shown. */
+  #shown: Checkpoint | undefined;
   #paused: string | null = null;
   #draining: Reply<void>[] | undefined;
   #hlc: string | undefined;
@@ -82,7 +84,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
         return this.#writing ? this.#defer(message) : this.#ownHead(this.#catalogue, message.head);
       case "head_settled":
         if (this.#writing) return this.#defer(message);
-        return this.#unsure ? this.#raiseEpoch(this.#catalogue, this.#catalogue.head?.signed.note) : undefined;
+        return this.#unsure ? this.#decide(this.#catalogue) : undefined;
       case "drain":
         (this.#draining ??= []).push(message.reply);
         return this.#advance();
@@ -111,9 +113,9 @@ export class CatalogActor implements Actor<CatalogMessage> {
       this.#hlc = catalogue.head.commit.time.toString(16).padStart(12, "0") + "ffff";
       this.#options.publish(published(catalogue, catalogue.head.signed));
     }
-    if (catalogue.head === undefined) this.#settle();
     this.#context.after(HEARTBEAT_MS, { type: "tick", what: "heartbeat" });
-    if (catalogue.head === undefined) this.#begin(catalogue);
+    // A copied directory in which nothing is signed yet may be older than the first version: it waits like any other.
+    if (catalogue.head === undefined && !this.#unsure) this.#begin(catalogue);
     this.#unstash();
   }
 
@@ -241,6 +243,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
           catalogue.mapRoot,
         );
         this.#committedAtMs = this.#options.clock.monotonic();
+        this.#settle();
         this.#options.publish(published(catalogue, signed));
         this.#finish(results);
       },
@@ -283,22 +286,35 @@ export class CatalogActor implements Actor<CatalogMessage> {
   #ownHead(catalogue: Catalogue, shown: SignedHead): void {
     const checkpoint = this.#open(shown);
     if (checkpoint === undefined || checkpoint.epoch < catalogue.epoch) return;
-    if (checkpoint.epoch > catalogue.epoch && !this.#unsure) {
+    if (this.#unsure) {
+      const { epoch, size } = this.#shown ?? { epoch: -1, size: 0 };
+      if (checkpoint.epoch > epoch || (checkpoint.epoch === epoch && checkpoint.size > size)) this.#shown = checkpoint;
+      return;
+    }
+    if (checkpoint.epoch > catalogue.epoch) {
       this.#paused = `another process signs as ${this.#options.did} (epoch ${checkpoint.epoch}, ours is ${catalogue.epoch}): stop one of the two, then start this one again`;
       this.#options.log.error("nothing is signed any more", { reason: this.#paused });
       return;
     }
     const known = checkpoint.epoch === catalogue.epoch && checkpoint.size <= catalogue.log.size;
-    if (known && equal(catalogue.log.rootAt(checkpoint.size), checkpoint.root)) {
-      // A peer's newest view of us that is our own newest settles the doubt.
-      if (checkpoint.size === catalogue.log.size) this.#settle();
-      return this.#advance();
-    }
+    if (known && equal(catalogue.log.rootAt(checkpoint.size), checkpoint.root)) return;
     this.#options.log.warn("a peer holds a version of this catalogue that is not ours: raising the epoch", {
       size: checkpoint.size,
       epoch: checkpoint.epoch,
     });
     this.#raiseEpoch(catalogue, checkpoint.registryNote, checkpoint.epoch);
+  }
+
+  /** The wait of a copied directory is over: it goes on where peers know nothing newer than it does itself, else in a new epoch. */
+  #decide(catalogue: Catalogue): void {
+    const shown = this.#shown;
+    const { epoch, log, head } = catalogue;
+    if (shown !== undefined && shown.epoch === epoch && shown.size === log.size && equal(shown.root, log.root())) {
+      this.#settle();
+      return this.#advance();
+    }
+    const seen = shown !== undefined && (shown.epoch > epoch || shown.size > log.size);
+    this.#raiseEpoch(catalogue, seen ? shown.registryNote : head?.signed.note, shown?.epoch);
   }
 
   #open(head: SignedHead): Checkpoint | undefined {
@@ -311,7 +327,6 @@ export class CatalogActor implements Actor<CatalogMessage> {
   }
 
   #raiseEpoch(catalogue: Catalogue, previous: string | undefined, seen: number = catalogue.epoch): void {
-    this.#settle();
     this.#rootBeforeEpoch = catalogue.mapRoot;
     catalogue.startEpoch(Math.max(seen, catalogue.epoch) + 1, previous);
     this.#writing = true;

@@ -41,6 +41,8 @@ export class Catalogue {
   state: HeadRow["state"] = "complete";
   syncedAtMs = 0;
   unchecked = false;
+  /** Whether rows of these kinds may stand in the store: where none do, none are looked up. */
+  readonly mayHave: { names: boolean; tombstones: boolean } = { names: true, tombstones: true };
   /** Bulk sessions since the catalogue was loaded. */
   bulks = 0;
   previous: string | undefined;

@@ -1,5 +1,5 @@
 import { hex } from "../../protocols/lib/bytes.ts";
-import { mintDid, ownerOfMinted, publicKeyOfDid } from "../../protocols/lib/did.ts";
+import { isMinted, mintDid, publicKeyOfDid } from "../../protocols/lib/did.ts";
 import { keyOf } from "../../protocols/lib/hash.ts";
 import { decodeRecord } from "../../protocols/record/codec.ts";
 import type { MutationResult } from "../api.ts";
@@ -54,13 +54,18 @@ export function collect(
 
 /** Reads what `decide` needs: published records, tombstones, and who holds the names. */
 export async function lookUp(store: StoreReader, catalogue: Catalogue, batch: readonly Settled[]): Promise<Lookup> {
-  const known = batch.map(({ key }) => catalogue.map.get(key) !== undefined);
-  const rows = await store.getMany(batch.map(({ key }, i) => rowKey(OWN_CATALOGUE, known[i] ? "record" : "tombstone", key)));
+  const { map, mayHave } = catalogue;
+  const known = batch.map(({ key }) => map.get(key) !== undefined);
+  const sought = batch.flatMap(({ key }, i) =>
+    known[i] || mayHave.tombstones ? [{ key, table: known[i] ? ("record" as const) : ("tombstone" as const) }] : [],
+  );
+  const rows = await store.getMany(sought.map(({ key, table }) => rowKey(OWN_CATALOGUE, table, key)));
   const agents = new Map<string, Existing>();
-  batch.forEach(({ key }, i) => {
+  sought.forEach(({ key, table }, i) => {
     const row = rows[i];
-    if (row !== undefined) agents.set(hex(key), known[i] ? { record: row } : { tombstone: readU48(row) });
+    if (row !== undefined) agents.set(hex(key), table === "record" ? { record: row } : { tombstone: readU48(row) });
   });
+  if (!mayHave.names) return { agents, names: new Map() };
   const names = batch.flatMap(({ fields }) => (fields === undefined ? [] : [nameKey(fields.humanReadableId)]));
   const holders = await store.getMany(names.map((name) => rowKey(OWN_CATALOGUE, "name", name)));
   const held = names.flatMap((name, i) => (holders[i] === undefined ? [] : [[hex(name), hex(holders[i])] as const]));
@@ -95,10 +100,14 @@ export function decide(
     if (written.deleted !== undefined) {
       const value = Buffer.concat([u48(written.deleted), u48(context.nowMs)]);
       operations.push({ type: "put", key: rowKey(OWN_CATALOGUE, "tombstone", item.key), value });
+      catalogue.mayHave.tombstones = true;
     } else if (existing.tombstone !== undefined) {
       operations.push({ type: "del", key: rowKey(OWN_CATALOGUE, "tombstone", item.key) });
     }
-    if (ownerOfMinted(item.did) === undefined) operations.push(...nameOperations(item, existing, names));
+    if (!isMinted(item.did)) {
+      operations.push(...nameOperations(item, existing, names));
+      catalogue.mayHave.names = true;
+    }
   }
   return { changes, operations, results, hlc: clock };
 }
@@ -111,11 +120,10 @@ function nameClash(
   catalogue: Catalogue,
   home: string,
 ): MutationResult | undefined {
-  const holder = names.get(hex(nameKey(name)));
-  const spelled = keyOf(mintDid(publicKeyOfDid(home), name));
-  const other =
-    holder !== undefined ? holder !== hex(item.key) : hex(spelled) !== hex(item.key) && catalogue.map.get(spelled) !== undefined;
-  if (!other) return undefined;
+  const holder = names.size === 0 ? undefined : names.get(hex(nameKey(name)));
+  const spelled = (): boolean => catalogue.map.get(keyOf(mintDid(publicKeyOfDid(home), name))) !== undefined;
+  const taken = holder !== undefined ? holder !== hex(item.key) : !isMinted(item.did) && spelled();
+  if (!taken) return undefined;
   return { outcome: "refused", did: item.did, code: "name_taken", reason: `another agent here is called "${name}"` };
 }
 

@@ -21,7 +21,11 @@ export class CatalogueDamaged extends Error {
  */
 export async function loadCatalogue(store: StoreReader, number: number, home: string): Promise<Catalogue> {
   const bytes = await store.get(rowKey(number, "head"));
-  if (bytes === undefined) return new Catalogue(number, home);
+  if (bytes === undefined) {
+    const fresh = new Catalogue(number, home);
+    await lookForRareRows(store, fresh);
+    return fresh;
+  }
   const row = decodeHeadRow(bytes);
   if (row.home !== home) throw new CatalogueDamaged(`the rows are ${row.home}'s, expected ${home}'s`);
   const fromBuckets = await loadFrom(store, number, row, fillFromBuckets);
@@ -34,6 +38,7 @@ export async function loadCatalogue(store: StoreReader, number: number, home: st
   }
   await loadLog(store, catalogue);
   await loadRefused(store, catalogue);
+  await lookForRareRows(store, catalogue);
   catalogue.recent.reset(catalogue.sequence);
   return catalogue;
 }
@@ -100,6 +105,16 @@ async function loadLog(store: StoreReader, catalogue: Catalogue): Promise<void> 
 /** A leaf row holds commit bytes (JSON, so it begins with a brace and is longer than a hash) or the leaf hash alone. */
 export function leafHashOf(leaf: Uint8Array): Uint8Array {
   return leaf.length === HASH_BYTES ? leaf : commitLeafHash(leaf);
+}
+
+async function lookForRareRows(store: StoreReader, { number, mayHave }: Catalogue): Promise<void> {
+  for (const [kind, table] of [
+    ["names", "name"],
+    ["tombstones", "tombstone"],
+  ] as const) {
+    mayHave[kind] = false;
+    for await (const rows of store.scan({ ...tableRange(number, table), limit: 1 })) mayHave[kind] ||= rows.length > 0;
+  }
 }
 
 async function loadRefused(store: StoreReader, catalogue: Catalogue): Promise<void> {

@@ -1,5 +1,5 @@
 import { canonicalText } from "../../protocols/lib/canonical.ts";
-import { isDid, isSelfCertified, mintDid, publicKeyOfDid } from "../../protocols/lib/did.ts";
+import { isDid, isMinted, isSelfCertified, mintDid, publicKeyOfDid } from "../../protocols/lib/did.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
 import { hex } from "../../protocols/lib/bytes.ts";
 import { keyOf, sha256, valueOf } from "../../protocols/lib/hash.ts";
@@ -39,15 +39,20 @@ export function prepare(mutation: Mutation, home: string): Prepared {
       return { mutation, did: mutation.did, key: keyOf(mutation.did) };
     }
     const { reputation_score: _score, ...agent } = mutation.agent;
-    const minted = (): string => mintDid(publicKeyOfDid(home), String(agent.humanReadableId));
-    const fields = checkFields({ ...agent, did: agent.did ?? minted() });
-    checkOwnership(fields.did, home);
-    if (fields.did.startsWith("did:theprotocol:") && fields.did !== minted()) {
-      throw new ProtocolError("bad_did", `${fields.did} does not spell the humanReadableId "${fields.humanReadableId}"`);
-    }
+    const did = agent.did ?? mintDid(publicKeyOfDid(home), String(agent.humanReadableId));
+    const fields = checkFields({ ...agent, did });
+    if (agent.did !== undefined) checkGivenDid(fields, home);
     return { mutation, did: fields.did, key: keyOf(fields.did), fields };
   } catch (error) {
     return { refusal: refused(given, error) };
+  }
+}
+
+/** A DID of our own minting must be the one that we would mint; one of another registry's is not ours to publish. */
+function checkGivenDid(fields: AgentFields, home: string): void {
+  checkOwnership(fields.did, home);
+  if (isMinted(fields.did) && fields.did !== mintDid(publicKeyOfDid(home), fields.humanReadableId)) {
+    throw new ProtocolError("bad_did", `${fields.did} does not spell the humanReadableId "${fields.humanReadableId}"`);
   }
 }
 
