@@ -24,6 +24,8 @@ export function pinoLog(options: LogOptions = {}): Log {
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      // Fields called `error` hold what was thrown; the stack only where a bug is looked for.
+      serializers: { error: (value: unknown) => (value instanceof Error ? pino.stdSerializers.err(value) : value) },
       redact: { paths: ["privateKey", "*.privateKey"], censor: "[redacted]" },
     },
     stream,
