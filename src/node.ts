@@ -5,12 +5,13 @@ import type { ActorRef } from "./actors/actor.ts";
 import { ActorSystem } from "./actors/system.ts";
 import type { RegistryNode } from "./api.ts";
 import { CatalogActor } from "./catalog/actor.ts";
-import type { CatalogMessage, CatalogueQuery } from "./catalog/messages.ts";
+import type { CatalogMessage, CatalogueQuery, Published } from "./catalog/messages.ts";
 import type { FollowPolicy } from "./config.ts";
 import type { RegistryIdentity } from "./identity/registry-identity.ts";
 import { AbortAfter } from "./ports/abort-after.ts";
-import { HELLO_STREAMS_MAX, HELLO_TIMEOUT_MS, MembershipActor } from "./membership/actor.ts";
+import { MembershipActor } from "./membership/actor.ts";
 import { announcementValidator } from "./membership/gossip.ts";
+import { HELLO_STREAMS_MAX, HELLO_TIMEOUT_MS, HELLOS_PER_PEER_PER_MINUTE_MAX } from "./membership/greeter.ts";
 import type { MembershipEvent, MembershipMessage } from "./membership/messages.ts";
 import { Operations } from "./operations.ts";
 import type { Clock } from "./ports/clock.ts";
@@ -64,7 +65,9 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
   const sign = (bytes: Uint8Array): Uint8Array => identity.sign(bytes);
   const system = new ActorSystem(ports);
   const startedAtMs = clock.monotonic();
-  let epoch = 0;
+  let version: Published | undefined;
+  let isListening = false;
+  let unsure = options.unsure;
   const numbers = await loadReplicaNumbers(store);
 
   const replicas: Replicas = new Replicas({
@@ -104,23 +107,27 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
             registriesMax: options.registriesMax,
             connectionsMax: options.connectionsMax,
           },
+          // Before the network listens we could not say where we are.
+          published: () => (isListening ? version : undefined),
+          isFollowed: (did) => replicas.get(did) !== undefined,
         },
         context,
       ),
   });
   const catalog: ActorRef<CatalogMessage> = system.spawn<CatalogMessage>({
     name: "catalog",
-    create: (context) =>
-      new CatalogActor(
-        {
-          ...{ did: identity.did, sign, store, clock, log, unsure: options.unsure, settled: options.settled },
-          publish: (version) => {
-            epoch = version.epoch;
-            membership.tell({ type: "published", version });
-          },
-        },
-        context,
-      ),
+    create: (context) => {
+      if (unsure) context.after(SETTLE_MS, { type: "head_settled" });
+      const settled = (): void => {
+        unsure = false;
+        options.settled?.();
+      };
+      const publish = (newest: Published): void => {
+        version = newest;
+        if (isListening) membership.tell({ type: "published", version });
+      };
+      return new CatalogActor({ did: identity.did, sign, store, clock, log, unsure, settled, publish }, context);
+    },
   });
 
   const find = (did: string): ActorRef<CatalogueQuery> | undefined =>
@@ -130,9 +137,11 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
     streamsPerPeerMax: SYNC_STREAMS_PER_PEER_MAX,
   });
   const stopping = new AbortController();
+  const hellos = new RequestLimiter(HELLOS_PER_PEER_PER_MINUTE_MAX);
   network.handle(
     HELLO_PROTOCOL,
     async (frames, peerId) => {
+      if (hellos.retryAfterMs(peerId, clock.monotonic()) > 0) throw new Error("too many hellos in a minute");
       const mine = await membership.ask<Hello>((reply) => ({ type: "hello", peerId, reply }), HELLO_TIMEOUT_MS);
       using deadline = new AbortAfter(clock, HELLO_TIMEOUT_MS, stopping.signal);
       membership.tell({ type: "hello_received", peerId, hello: await exchangeHello(frames, mine, deadline.signal) });
@@ -141,10 +150,11 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
   );
   network.subscribe(ANNOUNCE_TOPIC, announcementValidator(membership, clock));
   network.onPeer((event) => membership.tell({ type: "peer", event }));
-  if (options.unsure) clock.after(SETTLE_MS, () => catalog.tell({ type: "head_settled" }));
 
   try {
     await network.start();
+    isListening = true;
+    if (version !== undefined) membership.tell({ type: "published", version });
     const operations = new Operations({
       identity,
       network,
@@ -155,7 +165,7 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
       membership,
       replicas,
       find,
-      epoch: () => epoch,
+      epoch: () => version?.epoch ?? 0,
     });
     await operations.ready();
     return operations.node(async () => {

@@ -1,5 +1,4 @@
-import { fromUtf8, hex } from "../../protocols/lib/bytes.ts";
-import { sha256 } from "../../protocols/lib/hash.ts";
+import { fromUtf8 } from "../../protocols/lib/bytes.ts";
 import type { StoreReader } from "../ports/store.ts";
 import { memberKey, memberRange } from "./rows.ts";
 
@@ -8,8 +7,10 @@ export interface StoredMembership {
   readonly own: Uint8Array | undefined;
   readonly descriptors: readonly Uint8Array[];
   readonly addresses: readonly string[];
-  /** Hashes (hex) of the evidence at hand. */
-  readonly evidence: readonly string[];
+  /** Suffixes of the rows of the evidence at hand. */
+  readonly evidence: readonly Uint8Array[];
+  /** DIDs of the registries that the operator removed. */
+  readonly removed: readonly string[];
 }
 
 const TABLE_KEY_BYTES = memberKey("own").length;
@@ -17,12 +18,15 @@ const TABLE_KEY_BYTES = memberKey("own").length;
 export async function loadMembership(store: StoreReader): Promise<StoredMembership> {
   const own = await store.get(memberKey("own"));
   const descriptors: Uint8Array[] = [];
-  const addresses: string[] = [];
-  const evidence: string[] = [];
+  const suffixes = async (table: Parameters<typeof memberRange>[0]): Promise<Uint8Array[]> => {
+    const found: Uint8Array[] = [];
+    for await (const rows of store.scan(memberRange(table))) {
+      for (const [key] of rows) found.push(Uint8Array.from(key.subarray(TABLE_KEY_BYTES)));
+    }
+    return found;
+  };
   for await (const rows of store.scan(memberRange("descriptor"))) for (const [, bytes] of rows) descriptors.push(bytes);
-  for await (const rows of store.scan(memberRange("address"))) {
-    for (const [key] of rows) addresses.push(fromUtf8(key.subarray(TABLE_KEY_BYTES)));
-  }
-  for await (const rows of store.scan(memberRange("evidence"))) for (const [, bytes] of rows) evidence.push(hex(sha256(bytes)));
-  return { own, descriptors, addresses, evidence };
+  const addresses = (await suffixes("address")).map(fromUtf8);
+  const removed = (await suffixes("removed")).map(fromUtf8);
+  return { own, descriptors, addresses, evidence: await suffixes("evidence"), removed };
 }

@@ -23,8 +23,7 @@ export type MembershipMessage =
   | { readonly type: "remove_peer"; readonly which: string; readonly reply: Reply<string | undefined> }
   | { readonly type: "status"; readonly reply: Reply<MembershipStatus> }
   /** Of the actor to itself. */
-  | { readonly type: "step"; readonly run: (outcome: Outcome<unknown>) => void; readonly outcome: Outcome<unknown> }
-  | { readonly type: "tick"; readonly what: "announce" | "dial" | "probe" };
+  | { readonly type: "step"; readonly run: (outcome: Outcome<unknown>) => void; readonly outcome: Outcome<unknown> };
 
 export interface MembershipStatus {
   readonly members: readonly MemberView[];

@@ -22,8 +22,10 @@ export function currentDescriptor(
     const fresh = issuedAt <= nowMs && nowMs < (issuedAt + expiresAt) / 2;
     if (fresh && JSON.stringify(sorted(said)) === JSON.stringify(sorted(facts))) return { bytes: stored, isNew: false };
   }
-  // A clock that went back must not issue before what it issued last: followers compare sequences, not times.
-  const fields = { ...facts, sequence: (before?.sequence ?? 0) + 1, issuedAt: nowMs, expiresAt: nowMs + DESCRIPTOR_LIFETIME_MS };
+  // The time, so that a registry whose store was lost or restored does not sign an old sequence again with other content; and
+  // never below what is stored, for a clock that went back.
+  const sequence = Math.max((before?.sequence ?? 0) + 1, Math.max(0, nowMs));
+  const fields = { ...facts, sequence, issuedAt: nowMs, expiresAt: nowMs + DESCRIPTOR_LIFETIME_MS };
   return { bytes: signDescriptor(fields, sign), isNew: true };
 }
 

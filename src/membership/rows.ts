@@ -1,6 +1,5 @@
-import { sha256 } from "../../protocols/lib/hash.ts";
 import { utf8 } from "../../protocols/lib/bytes.ts";
-import type { StoreOperation, StoreRange } from "../ports/store.ts";
+import type { StoreRange } from "../ports/store.ts";
 
 /** Rows of membership in the store: their own first byte, then a table letter (compare `catalog/rows.ts`). */
 const MEMBERSHIP = 0x02;
@@ -12,8 +11,10 @@ const TABLES = {
   descriptor: "d",
   /** Address → nothing: peers added by the operator at run time. */
   address: "a",
-  /** Hash of the evidence → the evidence. */
+  /** Hash of the DID, hash of the evidence → the evidence. */
   evidence: "e",
+  /** DID → nothing: registries that the operator removed. */
+  removed: "x",
 } as const;
 
 export function memberKey(table: keyof typeof TABLES, suffix: Uint8Array = new Uint8Array(0)): Uint8Array {
@@ -27,12 +28,12 @@ export function memberRange(table: keyof typeof TABLES): StoreRange {
   return { from, to };
 }
 
-export function evidenceRow(evidence: Uint8Array): Extract<StoreOperation, { type: "put" }> {
-  return { type: "put", key: memberKey("evidence", sha256(evidence)), value: evidence };
-}
-
 export function descriptorKey(did: string): Uint8Array {
   return memberKey("descriptor", utf8(did));
+}
+
+export function removedKey(did: string): Uint8Array {
+  return memberKey("removed", utf8(did));
 }
 
 export function addressKey(address: string): Uint8Array {

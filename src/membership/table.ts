@@ -27,20 +27,32 @@ export interface Member {
   rttMs: number | null;
   /** Our monotonic time of the last sign of life; −∞ before the first. */
   seenAtMs: number;
+  /** A newest head of an epoch that its descriptor does not name yet. */
+  early: SignedHead | undefined;
   dialling: boolean;
   dialFailures: number;
   dialAtMs: number;
+  /** Probes in a row that had no answer. */
+  probeFailures: number;
+  /** Whether hellos were exchanged on this connection, or are about to be. */
+  greeted: boolean;
+  helloFailures: number;
 }
 
-/** All known registries, bounded: who is neither configured nor connected and was silent for longest leaves first. */
+/**
+ * All known registries, bounded. Who is configured, connected or followed stays; of the others the one that was silent for
+ * longest leaves first. When all stay, a newcomer is not taken.
+ */
 export class MemberTable {
   readonly #members = new Map<string, Member>();
   readonly #byPeer = new Map<string, Member>();
   readonly #max: number;
+  readonly #isFollowed: (did: string) => boolean;
   readonly #forgotten: (did: string) => void;
 
-  constructor(max: number, forgotten: (did: string) => void) {
+  constructor(max: number, isFollowed: (did: string) => boolean, forgotten: (did: string) => void) {
     this.#max = max;
+    this.#isFollowed = isFollowed;
     this.#forgotten = forgotten;
   }
 
@@ -68,7 +80,8 @@ export class MemberTable {
     const member: Member = {
       ...{ did, peerId: peerIdOfDid(did), descriptor: undefined, bytes: undefined, head: undefined, checkpoint: undefined },
       ...{ addresses: [], configured: false, connected: false, rttMs: null, seenAtMs: Number.NEGATIVE_INFINITY },
-      ...{ dialling: false, dialFailures: 0, dialAtMs: Number.NEGATIVE_INFINITY },
+      ...{ early: undefined, dialling: false, dialFailures: 0, dialAtMs: Number.NEGATIVE_INFINITY },
+      ...{ probeFailures: 0, greeted: false, helloFailures: 0 },
     };
     this.#members.set(did, member);
     this.#byPeer.set(member.peerId, member);
@@ -86,7 +99,8 @@ export class MemberTable {
   #evict(): boolean {
     let oldest: Member | undefined;
     for (const member of this.#members.values()) {
-      if (!member.configured && !member.connected && (oldest === undefined || member.seenAtMs < oldest.seenAtMs)) oldest = member;
+      if (member.configured || member.connected || this.#isFollowed(member.did)) continue;
+      if (oldest === undefined || member.seenAtMs < oldest.seenAtMs) oldest = member;
     }
     if (oldest !== undefined) this.remove(oldest.did);
     return oldest !== undefined;
@@ -109,17 +123,40 @@ export function takeDescriptor(member: Member, descriptor: Descriptor, bytes: Ui
   return "newer";
 }
 
-/** Takes a head whose signature was checked. True if it is newer than what we knew. */
+/**
+ * Takes a head whose signature was checked. True if it is newer than what we knew. Which epoch counts is said by the
+ * descriptor: a head of a later one waits in `early` for it.
+ */
 export function takeHead(member: Member, head: SignedHead): boolean {
   const checkpoint = openCheckpoint(head.note);
-  const known = member.checkpoint;
-  const newer =
-    known === undefined || checkpoint.epoch > known.epoch || (checkpoint.epoch === known.epoch && checkpoint.size > known.size);
+  const epoch = member.descriptor?.catalog.epoch;
+  if (epoch !== undefined && checkpoint.epoch > epoch) {
+    if (member.early === undefined || isNewer(checkpoint, openCheckpoint(member.early.note))) member.early = head;
+    return false;
+  }
+  const newer = member.checkpoint === undefined || isNewer(checkpoint, member.checkpoint);
   if (newer) {
     member.head = head;
     member.checkpoint = checkpoint;
   }
   return newer;
+}
+
+/** After a new descriptor: the newest head of the epochs that it covers, where that is another one than before. */
+export function confirmHead(member: Member): SignedHead | undefined {
+  const { head, early, descriptor } = member;
+  member.early = undefined;
+  const epoch = descriptor?.catalog.epoch ?? 0;
+  if (head !== undefined && (member.checkpoint?.epoch ?? 0) > epoch) {
+    member.head = undefined;
+    member.checkpoint = undefined;
+    takeHead(member, head);
+  }
+  return early !== undefined && takeHead(member, early) ? early : undefined;
+}
+
+function isNewer(one: Checkpoint, other: Checkpoint): boolean {
+  return one.epoch > other.epoch || (one.epoch === other.epoch && one.size > other.size);
 }
 
 export function stateOf(member: Member, nowMs: number): "new" | "alive" | "suspect" | "gone" {
