@@ -1,5 +1,5 @@
-import { serveCatalogSync, type SyncSource } from "../../protocols/catalog-sync/handler.ts";
-import type { Frames } from "../../protocols/lib/frames.ts";
+import { serveCatalogSync, type Answer, type SyncSource } from "../../protocols/catalog-sync/handler.ts";
+import { FramesError, type Frames } from "../../protocols/lib/frames.ts";
 import { AskError, type ActorRef } from "../actors/actor.ts";
 import type { CatalogueQuery } from "../catalog/messages.ts";
 import type { Clock } from "../ports/clock.ts";
@@ -22,6 +22,18 @@ export interface ServeOptions {
   readonly find: (did: string) => ActorRef<CatalogueQuery> | undefined;
 }
 
+/** The same answer, cut with its stream when it is not taken in time: a slow follower goes on from there with another one. */
+function pinned(answer: Answer, clock: Clock, frames: Frames): Answer {
+  const cancel = clock.after(SNAPSHOT_AGE_MS_MAX, () =>
+    frames.abort(new FramesError("timeout", `the answer was not taken in ${SNAPSHOT_AGE_MS_MAX} ms`)),
+  );
+  const close = (): Promise<void> => {
+    cancel();
+    return answer.close();
+  };
+  return { ...answer, close };
+}
+
 /** Serves catalog-sync to one peer, from whatever catalogues we hold. */
 export function serveFollower(options: ServeOptions, frames: Frames, peerId: string): Promise<void> {
   const { clock, limiter, find } = options;
@@ -38,13 +50,18 @@ export function serveFollower(options: ServeOptions, frames: Frames, peerId: str
       throw error;
     }
   };
+  const answered = async <R extends string>(answer: Promise<Answer | R>): Promise<Answer | R> => {
+    const made = await answer;
+    return typeof made === "string" ? made : pinned(made, clock, frames);
+  };
   const source: SyncSource = {
     retryAfterMs: () => limiter.retryAfterMs(peerId, clock.monotonic()),
-    open: (request) => asked(request.registry, (actor) => actor.ask((reply) => ({ type: "serve", request, reply }), ANSWER_MS)),
+    open: (request) =>
+      answered(asked(request.registry, (actor) => actor.ask((reply) => ({ type: "serve", request, reply }), ANSWER_MS))),
     compare: (request) =>
       asked(request.registry, (actor) => actor.ask((reply) => ({ type: "compare", request, reply }), ANSWER_MS)),
     fetch: (request, since) =>
-      asked(request.registry, (actor) => actor.ask((reply) => ({ type: "fetch", request, since, reply }), ANSWER_MS)),
+      answered(asked(request.registry, (actor) => actor.ask((reply) => ({ type: "fetch", request, since, reply }), ANSWER_MS))),
   };
   const sending = withDeadline(frames, clock, SEND_IDLE_MS);
   return serveCatalogSync({ ...sending, receive: () => frames.receive() }, source);

@@ -43,6 +43,8 @@ export interface StreamOptions {
   readonly session: ReplicaSession;
   readonly peerId: string;
   readonly descend: "short" | "full" | undefined;
+  /** Whether the stream is kept for the next session: only to the home, since others count our idle streams against us. */
+  readonly keep: boolean;
   readonly network: Network;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -53,7 +55,7 @@ export interface StreamOptions {
  * @throws ProtocolError, FramesError, NetworkError, StoreError
  */
 export async function runSession(options: StreamOptions, kept: KeptStream): Promise<SessionResult> {
-  const { session, peerId, descend, network, clock, signal } = options;
+  const { session, peerId, descend, keep, network, clock, signal } = options;
   using deadline = new AbortAfter(clock, SESSION_MS_MAX, signal);
   const open = async (): Promise<Frames> => {
     using opening = new AbortAfter(clock, SESSION_IDLE_MS, deadline.signal);
@@ -64,7 +66,8 @@ export async function runSession(options: StreamOptions, kept: KeptStream): Prom
     try {
       const result = await followCatalogue({ frames: timed, target: session, ...(descend && { descend }) });
       if (result.outcome === "not_foldable") frames.abort(new FramesError("closed", "the frontier does not fold"));
-      else kept.keep(peerId, frames);
+      else if (keep) kept.keep(peerId, frames);
+      else await frames.close();
       return result;
     } catch (error) {
       frames.abort(error instanceof Error ? error : new Error(String(error)));

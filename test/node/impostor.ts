@@ -184,7 +184,8 @@ export class Impostor {
         (error: Error) => then({ ok: false, error }),
       );
     };
-    const queries = new CatalogueQueries(this.catalogue, this.store, run, { read: decodeRecord, damaged: () => undefined });
+    const queries = (): CatalogueQueries =>
+      new CatalogueQueries(this.catalogue, this.store, run, { read: decodeRecord, damaged: () => undefined });
     const asked = <T>(registry: string, ask: (reply: Reply<T | RefusalCode>) => void): Promise<T | RefusalCode> =>
       registry === this.did
         ? new Promise((resolve, reject) => ask({ resolve, reject }))
@@ -205,11 +206,11 @@ export class Impostor {
       retryAfterMs: () => 0,
       open: async (request) => {
         this.asked.push(request);
-        return twisted(await asked<Answer>(request.registry, (reply) => queries.answer({ type: "serve", request, reply })));
+        return twisted(await asked<Answer>(request.registry, (reply) => queries().answer({ type: "serve", request, reply })));
       },
-      compare: (request) => asked(request.registry, (reply) => queries.answer({ type: "compare", request, reply })),
+      compare: (request) => asked(request.registry, (reply) => queries().answer({ type: "compare", request, reply })),
       fetch: async (request, since) =>
-        twisted(await asked<Answer>(request.registry, (reply) => queries.answer({ type: "fetch", request, since, reply }))),
+        twisted(await asked<Answer>(request.registry, (reply) => queries().answer({ type: "fetch", request, since, reply }))),
     };
   }
 }
