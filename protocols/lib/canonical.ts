@@ -26,7 +26,10 @@ export function canonicalText(value: Json): string {
  */
 export function decodeCanonical(bytes: Uint8Array, bytesMax: number): Json {
   if (bytes.length > bytesMax) {
-    throw new ProtocolError("too_large", `${bytes.length} bytes, at most ${bytesMax} are taken`, { bytes: bytes.length, bytesMax });
+    throw new ProtocolError("too_large", `${bytes.length} bytes, at most ${bytesMax} are taken`, {
+      bytes: bytes.length,
+      bytesMax,
+    });
   }
   const text = fromUtf8(bytes);
   const value = parseJson(text);

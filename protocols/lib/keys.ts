@@ -1,9 +1,16 @@
-import { createPublicKey, verify, type KeyObject } from "node:crypto";
+import { createPublicKey, hash, verify, type KeyObject } from "node:crypto";
 import { equal } from "./bytes.ts";
 
 /** Ed25519 (RFC 8032) signatures are checked with node's own implementation; imported keys are cached, as an import costs 60 µs. */
 export const PUBLIC_KEY_BYTES = 32;
 export const SIGNATURE_BYTES = 64;
+
+/**
+ * Signatures remembered as valid, oldest out first: the same descriptors and checkpoints come by gossip and in every hello, and
+ * a check costs a hundred times a look-up. What is remembered is the signature with its key and the hash of its message.
+ */
+export const VERIFIED_MAX = 8_192;
+const verified = new Map<string, string>();
 
 /** Imported public keys kept; the oldest leave first. */
 export const KEY_CACHE_MAX = 4_096;
@@ -18,11 +25,22 @@ const cache = new Map<string, KeyObject | undefined>();
 export function verifySignature(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
   if (signature.length !== SIGNATURE_BYTES) return false;
   const key = importKey(publicKey);
-  return key !== undefined && verify(null, message, key, signature);
+  if (key === undefined) return false;
+  const name = latin1(signature);
+  const what = latin1(publicKey) + hash("sha256", message, "binary");
+  if (verified.get(name) === what) return true;
+  if (!verify(null, message, key, signature)) return false;
+  if (verified.size >= VERIFIED_MAX) verified.delete(verified.keys().next().value as string);
+  verified.set(name, what);
+  return true;
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
 
 function importKey(publicKey: Uint8Array): KeyObject | undefined {
-  const name = Buffer.from(publicKey).toString("latin1");
+  const name = latin1(publicKey);
   if (cache.has(name)) return cache.get(name);
   const key = isUsable(publicKey) ? tryImport(publicKey) : undefined;
   if (cache.size >= KEY_CACHE_MAX) cache.delete(cache.keys().next().value as string);

@@ -1,5 +1,4 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { rememberSignatures } from "../engine/signature-memo.ts";
 import type { StartNode } from "../federation/start-node.ts";
 import { scenarioNamed } from "../scenarios/index.ts";
 import { runSeed, type RunReport } from "../scenarios/run.ts";
@@ -13,7 +12,6 @@ export interface WorkerSettings {
   readonly trace: boolean;
 }
 
-rememberSignatures();
 const settings = workerData as WorkerSettings;
 const { startNode } = (await import(settings.nodeModule)) as { readonly startNode: StartNode };
 const print = (line: string): void => void process.stderr.write(line.endsWith("\n") ? line : `${line}\n`);

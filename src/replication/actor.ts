@@ -2,6 +2,7 @@ import type { SessionResult } from "../../protocols/catalog-sync/client.ts";
 import { verifyHead, type SignedHead, type VerifiedHead } from "../../protocols/checkpoint/head.ts";
 import { contradicts, openCheckpoint } from "../../protocols/checkpoint/note.ts";
 import { equal, hex } from "../../protocols/lib/bytes.ts";
+import { peerIdOfDid } from "../../protocols/lib/did.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
 import { admit } from "../../protocols/record/codec.ts";
 import type { AgentRecord } from "../../protocols/record/record.ts";
@@ -266,6 +267,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     this.#progress = { received: 0, total: 0 };
     const { descend } = this.#attempts;
     const sizeBefore = catalogue.log.size;
+    const keep = peerId === peerIdOfDid(catalogue.home);
     this.#task(
       async (signal) => {
         const session = new ReplicaSession({
@@ -277,7 +279,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
           seen: (head) => this.#lookForContradiction(catalogue, head),
         });
         try {
-          return { session, result: await runSession({ session, peerId, descend, network, clock, signal }, kept) };
+          return { session, result: await runSession({ session, peerId, descend, keep, network, clock, signal }, kept) };
         } catch (error) {
           return { session, error: error instanceof Error ? error : new Error(String(error)) };
         }

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { START_UNIX_MS, VirtualClock, WallClock } from "../../simulations/engine/clock.ts";
 import { Power } from "../../simulations/engine/power.ts";
 import { EventQueue } from "../../simulations/engine/queue.ts";
@@ -163,29 +162,5 @@ describe("simulations/engine: clock and scheduler of one process", () => {
       order,
       Array.from({ length: 100 }, (_, i) => i),
     );
-  });
-});
-
-describe("simulations/engine: remembered signatures", () => {
-  it("still refuses another message, another key and a changed signature", () => {
-    const script = `
-      import { generateKeyPairSync, sign } from "node:crypto";
-      import { rememberSignatures } from "${new URL("../../simulations/engine/signature-memo.ts", import.meta.url).href}";
-      import { verifySignature } from "${new URL("../../protocols/lib/keys.ts", import.meta.url).href}";
-      rememberSignatures();
-      const [a, b] = [generateKeyPairSync("ed25519"), generateKeyPairSync("ed25519")];
-      const raw = ({ publicKey }) => Buffer.from(publicKey.export({ format: "jwk" }).x, "base64url");
-      const [one, two] = [Buffer.from("one"), Buffer.from("two")];
-      const signature = sign(null, one, a.privateKey);
-      const changed = Buffer.from(signature);
-      changed[5] ^= 1;
-      const answers = () => [[a, one, signature], [a, two, signature], [b, one, signature], [a, one, changed]]
-        .map(([key, message, bytes]) => verifySignature(raw(key), message, bytes));
-      console.log(JSON.stringify([answers(), answers()]));`;
-    const answer = execFileSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
-    assert.deepEqual(JSON.parse(answer), [
-      [true, false, false, false],
-      [true, false, false, false],
-    ]);
   });
 });

@@ -158,3 +158,20 @@ describe("strict base64 and hex", () => {
     for (const text of ["0", "0G", "AB", "abcd", " a"]) refused("schema", () => fromHex(text, 1));
   });
 });
+
+describe("protocols/lib: remembered signatures", () => {
+  it("T18 still refuses another message, another key and a changed signature after a valid one", () => {
+    const [a, b] = [generateKeyPairSync("ed25519"), generateKeyPairSync("ed25519")];
+    const raw = ({ publicKey }: typeof a): Uint8Array => Buffer.from(publicKey.export({ format: "jwk" }).x ?? "", "base64url");
+    const [one, two] = [Buffer.from("one"), Buffer.from("two")];
+    const signature = sign(null, one, a.privateKey);
+    const changed = Buffer.from(signature);
+    changed[5] = (changed[5] as number) ^ 1;
+    for (let round = 0; round < 2; round++) {
+      assert.equal(verifySignature(raw(a), one, signature), true);
+      assert.equal(verifySignature(raw(a), two, signature), false);
+      assert.equal(verifySignature(raw(b), one, signature), false);
+      assert.equal(verifySignature(raw(a), one, changed), false);
+    }
+  });
+});
