@@ -3,11 +3,10 @@ import { ProtocolError } from "./errors.ts";
 
 /** Small helpers on byte arrays. Text encodings are strict: what they accept, they give back unchanged. */
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export function utf8(text: string): Uint8Array {
-  return encoder.encode(text);
+  return Buffer.from(text, "utf8");
 }
 
 /** @throws ProtocolError `not_utf8` */

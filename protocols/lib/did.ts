@@ -26,12 +26,19 @@ export const DID_LENGTH_MAX = 512;
 export const SPELLINGS_REMEMBERED_MAX = 4_096;
 
 export function didKey(publicKey: Uint8Array): string {
-  return DID_KEY_PREFIX + base58btc.encode(concat(MULTICODEC_ED25519, publicKey));
+  return didOfKey(latin1(publicKey));
 }
 
+const didOfKey = memo(
+  SPELLINGS_REMEMBERED_MAX,
+  (key) => DID_KEY_PREFIX + base58btc.encode(concat(MULTICODEC_ED25519, Buffer.from(key, "latin1"))),
+);
+
 export function peerIdOf(publicKey: Uint8Array): string {
-  return base58btc.baseEncode(concat(PEER_ID_PREFIX, publicKey));
+  return peerId(latin1(publicKey));
 }
+
+const peerId = memo(SPELLINGS_REMEMBERED_MAX, (key) => base58btc.baseEncode(concat(PEER_ID_PREFIX, Buffer.from(key, "latin1"))));
 
 export function trustDomainOf(publicKey: Uint8Array): string {
   return trustDomain(latin1(publicKey));
