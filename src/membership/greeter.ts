@@ -89,7 +89,7 @@ export class Greeter {
       async (signal) => {
         using deadline = new AbortAfter(clock, HELLO_TIMEOUT_MS, signal);
         const frames = await network.open(peerId, HELLO_PROTOCOL, { signal: deadline.signal });
-        return exchangeHello(frames, mine, deadline.signal);
+        return await exchangeHello(frames, mine, deadline.signal);
       },
       (outcome) => {
         if (outcome.ok) return this.#received(peerId, outcome.value);

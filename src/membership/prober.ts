@@ -32,7 +32,8 @@ export class Prober {
     this.#tasks.task(
       async (signal) => {
         using deadline = new AbortAfter(clock, PROBE_TIMEOUT_MS, signal);
-        return network.ping(member.peerId, { signal: deadline.signal });
+        // Awaited here: the deadline ends with this block.
+        return await network.ping(member.peerId, { signal: deadline.signal });
       },
       (outcome) => {
         if (!member.connected) return;

@@ -59,7 +59,8 @@ export async function runSession(options: StreamOptions, kept: KeptStream): Prom
   using deadline = new AbortAfter(clock, SESSION_MS_MAX, signal);
   const open = async (): Promise<Frames> => {
     using opening = new AbortAfter(clock, SESSION_IDLE_MS, deadline.signal);
-    return network.open(peerId, CATALOG_SYNC_PROTOCOL, { signal: opening.signal });
+    // Awaited here: the deadline ends with this block.
+    return await network.open(peerId, CATALOG_SYNC_PROTOCOL, { signal: opening.signal });
   };
   const follow = async (frames: Frames): Promise<SessionResult> => {
     const timed = withDeadline(frames, clock, SESSION_IDLE_MS, deadline.signal);
@@ -85,5 +86,5 @@ export async function runSession(options: StreamOptions, kept: KeptStream): Prom
       if (!(error instanceof FramesError) || error.code === "timeout" || session.begun || signal.aborted) throw error;
     }
   } else old?.abort(new FramesError("closed", "a comparison takes a stream of its own"));
-  return follow(await open());
+  return await follow(await open());
 }
