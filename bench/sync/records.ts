@@ -1,11 +1,8 @@
 import type { AgentInput } from "../../src/api.ts";
 
-/** Bytes of a synthetic record in its canonical form, home fields included, near enough on average. */
-export const RECORD_BYTES = 580;
-
 const DESCRIPTION = "Answers questions about one field and hands over to others where it ends; made for measurements, number ";
 
-/** A plausible agent whose stored record has about RECORD_BYTES bytes. `version` tells revisions apart. */
+/** A plausible agent whose stored record, home fields included, has about 580 bytes. `version` tells revisions apart. */
 export function syntheticAgent(index: number, version: number): AgentInput {
   return {
     humanReadableId: `bench/agent-${index}`,

@@ -26,7 +26,7 @@ export class QueueFrames implements Frames {
 
   async send(frame: Uint8Array): Promise<void> {
     if (this.closed) throw new FramesError("closed", "closed on our side");
-    this.#peer?.#arrive(frame);
+    this.#peer?.arrive(frame);
   }
 
   receive(): Promise<Uint8Array | undefined> {
@@ -39,16 +39,16 @@ export class QueueFrames implements Frames {
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
-    this.#peer?.#arrive(undefined);
+    this.#peer?.arrive(undefined);
   }
 
   abort(reason: Error): void {
     this.closed = true;
-    this.#arrive(new FramesError("closed", reason.message));
-    this.#peer?.#arrive(new FramesError("reset", reason.message));
+    this.arrive(new FramesError("closed", reason.message));
+    this.#peer?.arrive(new FramesError("reset", reason.message));
   }
 
-  #arrive(item: Item): void {
+  private arrive(item: Item): void {
     this.#inbox.push(item);
     this.#match();
   }
