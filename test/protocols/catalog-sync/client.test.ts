@@ -167,7 +167,7 @@ describe("catalog-sync: the following side", () => {
       "changes that do not add up": ["bad_frame", [{ ...header, changes: 4 }, at(1), at(2)]],
       "a frontier out of order": [
         "out_of_order",
-        [header, at(1), { kind: "frontier", entries: (at(2) as { entries: never[] }).entries.toReversed() }],
+        [header, at(1), { kind: "frontier", entries: (at(2) as unknown as { entries: never[] }).entries.toReversed() }],
       ],
       "a frontier with one prefix under another": [
         "out_of_order",

@@ -107,16 +107,19 @@ export function toJson(message: unknown): unknown {
     JSON.stringify(message, (_key, value: unknown) => {
       const bytes = value as { type?: string; data?: number[] } | Uint8Array;
       if (bytes instanceof Uint8Array) return hex(bytes);
-      return (bytes as { type?: string } | null)?.type === "Buffer" ? hex(Uint8Array.from((bytes as { data: number[] }).data)) : value;
+      return (bytes as { type?: string } | null)?.type === "Buffer"
+        ? hex(Uint8Array.from((bytes as { data: number[] }).data))
+        : value;
     }),
   );
 }
 
 /** Agents of a made-up catalogue: keys ascend, records are opaque bytes. */
 export function sampleRecords(count: number): { readonly key: Uint8Array; readonly record: Uint8Array }[] {
-  return Array.from({ length: count }, (_, i) => ({ key: sha256(Buffer.from(`key ${i}`)), record: Buffer.from(`record ${i}`) })).sort(
-    (a, b) => Buffer.compare(a.key, b.key),
-  );
+  return Array.from({ length: count }, (_, i) => ({
+    key: sha256(Buffer.from(`key ${i}`)),
+    record: Buffer.from(`record ${i}`),
+  })).sort((a, b) => Buffer.compare(a.key, b.key));
 }
 
 /** A valid answer with a batch for each of `records`, each under a prefix of 256 bits. */
