@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ANNOUNCE_MS } from "../../src/membership/announcer.ts";
 import { rowKey } from "../../src/catalog/rows.ts";
-import { agent, names, World } from "./harness.ts";
+import { agent, names, World, type TestNode } from "./harness.ts";
 
 /** Soon enough that no periodic announcement can have been the reason. */
 const AT_ONCE_MS = 2_500;
@@ -38,7 +38,7 @@ describe("a federation of registries", () => {
     const world = new World("gossip");
     await world.run(async () => {
       const hub = await world.start("hub");
-      const spokes = [];
+      const spokes: TestNode[] = [];
       for (const name of ["s1", "s2", "s3"]) spokes.push(await world.start(name, { peers: [hub] }));
       for (const one of spokes) {
         for (const other of spokes) {
@@ -104,9 +104,10 @@ describe("a federation of registries", () => {
       const none = await world.start("none", { peers: [a, b], follow: "none" });
       const some = await world.start("some", { peers: [a, b], follow: [b.did] });
       await world.synced(some, b);
-      await world.until("all to know all", async () =>
-        [none, some].every(async (node) => (await node.node.listPeers()).length >= 3),
-      );
+      await world.until("all to know all", async () => {
+        const known = await Promise.all([none, some].map(({ node }) => node.listPeers()));
+        return known.every((peers) => peers.length >= 3);
+      });
       assert.deepEqual(
         (await some.node.listPeers()).filter(({ followed }) => followed).map(({ did }) => did),
         [b.did],
