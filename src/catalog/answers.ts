@@ -24,7 +24,7 @@ export interface AnswerContext {
 }
 
 /** Keys that may change during a descent: each is a prefix of 256 bits, which the follower folds one by one. */
-export const FETCH_CHANGES_MAX = 4_096;
+export const FETCH_CHANGES_MAX = 1_024;
 
 /** Everything, for a follower with nothing: records as they lie in the store, streamed in key order. */
 export function answerWhole(context: AnswerContext): Answer {

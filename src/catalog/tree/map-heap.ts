@@ -1,3 +1,4 @@
+import { EMPTY, leafHash } from "../../../protocols/checkpoint/map.ts";
 import { compare } from "../../../protocols/lib/bytes.ts";
 import { HASH_BYTES } from "../../../protocols/lib/hash.ts";
 import { BatchHasher } from "./hasher.ts";
@@ -108,7 +109,8 @@ export class MapHeap {
 
   /** Brings all hashes up to date. */
   update(): void {
-    while (this.#depth < HEAP_DEPTH_MAX && this.#size > 2 ** this.#depth * BUCKET_LEAVES_GROW) this.#deepen();
+    // Buckets that were loaded did not grow the heap on their way.
+    this.reserve(this.#size);
     if (this.#stale.size === 0) return;
     const buckets = Uint32Array.from(this.#stale).sort();
     this.#stale.clear();
@@ -197,6 +199,7 @@ export class MapHeap {
     bytes.set(value, at * LEAF_BYTES + KEY_BYTES);
     this.#count[bucket] = count + 1;
     this.#size += 1;
+    if (this.#size > 2 ** this.#depth * BUCKET_LEAVES_GROW && this.#depth < HEAP_DEPTH_MAX) this.#deepen();
   }
 
   #enlarge(bucket: number, leaves: number): void {
@@ -262,13 +265,19 @@ export class MapHeap {
 
 const EMPTY_BUCKET = new Uint8Array(0);
 
+// One for all: a new one costs a hundred times what it takes to hash the few leaves of a small subtree.
+const subtreeHasher = new BatchHasher();
+
 /** Hash of the subtree of `bytes` (sorted K ‖ V) that share their first `depth` bits. */
 export function subtreeHashOf(bytes: Uint8Array, depth: number): Uint8Array {
-  const hasher = new BatchHasher();
-  const top = trie(hasher, bytes, hasher.leaves(bytes), 0, bytes.length / LEAF_BYTES, depth).node;
-  hasher.run();
+  const leaves = bytes.length / LEAF_BYTES;
+  if (leaves === 0) return EMPTY;
+  if (leaves === 1) return leafHash(bytes.subarray(0, KEY_BYTES), bytes.subarray(KEY_BYTES));
+  subtreeHasher.reset();
+  const top = trie(subtreeHasher, bytes, subtreeHasher.leaves(bytes), 0, leaves, depth).node;
+  subtreeHasher.run();
   const hash = new Uint32Array(WORDS);
-  hasher.copy(top, hash, 0);
+  subtreeHasher.copy(top, hash, 0);
   return new Uint8Array(hash.buffer);
 }
 

@@ -1,5 +1,5 @@
 import type { FrontierEntry } from "../../../protocols/catalog-sync/messages.ts";
-import { bitAt, combine, type MapEntry } from "../../../protocols/checkpoint/map.ts";
+import { bitAt, combine, splitAt as splitEntries, type MapEntry } from "../../../protocols/checkpoint/map.ts";
 import type { MapReader } from "../../../protocols/checkpoint/map-reader.ts";
 import { childPrefix, prefixOf, ROOT_PREFIX, type Prefix } from "../../../protocols/checkpoint/prefix.ts";
 import { ProtocolError } from "../../../protocols/lib/errors.ts";
@@ -9,7 +9,7 @@ import { splitAt, subtreeHashOf, type MapHeap } from "./map-heap.ts";
 /** Views of a map by prefix: hashes, leaves, proofs, and the frontiers of sync answers. The map's hashes must be up to date. */
 
 /** Work that a foreign frontier may cost: the sum of its prefixes' lengths in bits. An honest one of 10 million keys needs 0.7 million. */
-export const FOLD_BITS_MAX = 4_194_304;
+export const FOLD_BITS_MAX = 1_048_576;
 
 export function subtreeHash(map: MapHeap, prefix: Prefix): Uint8Array {
   if (prefix.length <= map.depth) return map.heapHash(2 ** prefix.length + topBits(prefix.bits, prefix.length));
@@ -90,20 +90,28 @@ export function fold(map: MapHeap, frontier: readonly FrontierEntry[]): Uint8Arr
   if (bits > FOLD_BITS_MAX) {
     throw new ProtocolError("limit_exceeded", `folding ${bits} bits of prefixes, at most ${FOLD_BITS_MAX} are taken`);
   }
-  const visit = (prefix: Prefix, from: number, to: number): Uint8Array => {
-    const first = frontier[from];
-    if (first === undefined || from === to) return subtreeHash(map, prefix);
-    if (first.prefix.length === prefix.length) return first.hash;
-    let middle = from;
-    let high = to;
-    while (middle < high) {
-      const at = (middle + high) >>> 1;
-      if (bitAt((frontier[at] as FrontierEntry).prefix.bits, prefix.length) === 0) middle = at + 1;
-      else high = at;
+  const lengthAt = (i: number): number => (frontier[i] as FrontierEntry).prefix.length;
+  const hashAt = (i: number): Uint8Array => (frontier[i] as FrontierEntry).hash;
+  const bitsOf = ({ prefix }: FrontierEntry): Uint8Array => prefix.bits;
+  // Heap nodes by number down to the buckets, then leaves by range: nothing is looked up from the top again.
+  const inHeap = (node: number, depth: number, from: number, to: number): Uint8Array => {
+    if (from === to) return map.heapHash(node);
+    if (lengthAt(from) === depth) return hashAt(from);
+    if (depth === map.depth) {
+      const leaves = map.bucket(node - 2 ** depth);
+      return inBucket(leaves, 0, leaves.length / LEAF_BYTES, depth, from, to);
     }
-    return combine(visit(childPrefix(prefix, 0), from, middle), visit(childPrefix(prefix, 1), middle, to));
+    const middle = splitEntries(frontier, bitsOf, from, to, depth);
+    return combine(inHeap(node * 2, depth + 1, from, middle), inHeap(node * 2 + 1, depth + 1, middle, to));
   };
-  return visit(ROOT_PREFIX, 0, frontier.length);
+  const inBucket = (bytes: Uint8Array, low: number, high: number, depth: number, from: number, to: number): Uint8Array => {
+    if (from === to) return subtreeHashOf(bytes.subarray(low * LEAF_BYTES, high * LEAF_BYTES), depth);
+    if (lengthAt(from) === depth) return hashAt(from);
+    const split = splitAt(bytes, low, high, depth);
+    const middle = splitEntries(frontier, bitsOf, from, to, depth);
+    return combine(inBucket(bytes, low, split, depth + 1, from, middle), inBucket(bytes, split, high, depth + 1, middle, to));
+  };
+  return inHeap(1, 0, 0, frontier.length);
 }
 
 /** Adds the empty subtrees beside `entries`, so that together they cover all of `prefix`. */
