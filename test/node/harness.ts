@@ -13,6 +13,7 @@ import { CONFIG_DEFAULTS } from "../../src/config.ts";
 import { createRegistryIdentity, type RegistryIdentity } from "../../src/identity/registry-identity.ts";
 import { createNode, type NodeOptions, type NodePorts } from "../../src/node.ts";
 import type { Log } from "../../src/ports/log.ts";
+import type { StoreOperation } from "../../src/ports/store.ts";
 
 /** Virtual milliseconds that a script may take, and that a condition is waited for. */
 const SCRIPT_MS_MAX = 7_200_000;
@@ -105,8 +106,8 @@ export function names(prefix: string, count: number): string[] {
 export class World {
   readonly simulation: Simulation;
   readonly hub: MemoryHub;
-  /** Every checkpoint that a key of this world signed: origin and size → roots (hex). */
-  readonly signed: Map<string, Set<string>> = new Map();
+  /** Every checkpoint that went over the wire: origin and size → roots (base64). */
+  readonly published: Map<string, Set<string>> = new Map();
   /** Replace its functions to delay, cut or lose what travels. */
   readonly link: { -readonly [K in keyof Link]: Link[K] } = { ...directLink };
   #runs = 0;
@@ -119,6 +120,9 @@ export class World {
       clock,
       random: this.simulation.random.fork("hub"),
       link: { ordered: (...a) => link.ordered(...a), gossip: (...a) => link.gossip(...a) },
+      observe: ({ bytes }) => {
+        if (bytes !== undefined) this.#note(Buffer.from(bytes));
+      },
     });
   }
 
@@ -128,8 +132,7 @@ export class World {
   }
 
   identity(name: string): RegistryIdentity {
-    const identity = createRegistryIdentity(this.simulation.random.fork(`key ${name}`).bytes(32), name);
-    return { ...identity, sign: (bytes) => this.#noted(bytes, identity.sign(bytes)) };
+    return createRegistryIdentity(this.simulation.random.fork(`key ${name}`).bytes(32), name);
   }
 
   ports(network: MemoryNetwork, store: MemoryStore, logged: Logged[], power: Power = this.power("node")): NodePorts {
@@ -203,32 +206,40 @@ export class World {
     );
   }
 
-  /** Fails if any key of this world ever signed two roots for one origin and size. */
+  /** Fails if two roots were ever published for one origin and size. */
   assertNoContradiction(): void {
-    assert.ok(this.signed.size > 0);
-    for (const [version, roots] of this.signed) assert.equal(roots.size, 1, `${version} was signed with ${roots.size} roots`);
+    assert.ok(this.published.size > 0);
+    for (const [version, roots] of this.published) assert.equal(roots.size, 1, `${version} has ${roots.size} roots`);
   }
 
   #clock(power: Power): VirtualClock {
     return new VirtualClock(this.simulation, new WallClock(this.simulation, 0), power);
   }
 
-  #noted(bytes: Uint8Array, signature: Uint8Array): Uint8Array {
-    const [origin, size, root] = Buffer.from(bytes).toString("latin1").split("\n");
-    if (origin?.includes("/catalog/") && size !== undefined && root !== undefined) {
+  #note(bytes: Buffer): void {
+    if (!bytes.includes("/catalog/")) return;
+    for (const [, origin, size, root] of bytes.toString("latin1").matchAll(CHECKPOINTS)) {
       const version = `${origin} ${size}`;
-      this.signed.set(version, (this.signed.get(version) ?? new Set()).add(root));
+      this.published.set(version, (this.published.get(version) ?? new Set()).add(root as string));
     }
-    return signature;
   }
 }
 
-/** Every value that a disk holds, for tests that look for what must have gone. */
-export async function rowsOf(disk: MemoryStore, prefix: Uint8Array): Promise<readonly (readonly [Uint8Array, Uint8Array])[]> {
-  const rows: (readonly [Uint8Array, Uint8Array])[] = [];
-  const to = Buffer.concat([prefix, Buffer.alloc(16, 0xff)]);
-  for await (const chunk of disk.scan({ from: prefix, to })) rows.push(...chunk);
-  return rows;
+/** The text of a checkpoint wherever it stands in a message. */
+const CHECKPOINTS = /(did:key:[1-9A-HJ-NP-Za-km-z]+\/catalog\/\d+)\n(\d+)\n([A-Za-z0-9+/]{43}=)\n/g;
+
+/** A copy of a disk, as a backup or a cloned machine has it. */
+export async function copyOf(disk: MemoryStore, hooks: MemoryStoreHooks = {}): Promise<MemoryStore> {
+  const rows: StoreOperation[] = [];
+  for await (const chunk of disk.scan({ from: Buffer.of(0), to: Buffer.alloc(8, 0xff) })) {
+    for (const [key, value] of chunk) rows.push({ type: "put", key, value });
+  }
+  let isCopying = true;
+  const beforeWrite: MemoryStoreHooks["beforeWrite"] = (...write) => (isCopying ? undefined : hooks.beforeWrite?.(...write));
+  const copy = new MemoryStore({ beforeWrite });
+  await copy.batch(rows, { durable: true });
+  isCopying = false;
+  return copy;
 }
 
 function collector(logged: Logged[], base: Readonly<Record<string, unknown>> = {}): Log {
