@@ -142,8 +142,8 @@ export class Operations {
     const chosen = did === undefined ? all : all.filter(([home]) => home === did);
     if (did !== undefined && chosen.length === 0)
       throw new NodeError("not_found", `${did} is not followed: see \`registry peer list\``);
-    const results = chosen.map(([, actor]) => actor.ask<SyncStatus>((reply) => ({ type: "sync", reply }), SYNC_NOW_MS));
-    return (await Promise.all(results)).map((status) => plain(status as ReplicaStatus));
+    const results = chosen.map(([, actor]) => answered(actor.ask<SyncStatus>((reply) => ({ type: "sync", reply }), SYNC_NOW_MS)));
+    return (await Promise.all(results)).map(plain);
   }
 
   /** Every home's claim to the agent; the winner is shown. */
