@@ -142,7 +142,8 @@ export const LIST_LIMIT_MAX = 1_000;
 /** Mutations in one call of `mutate`. */
 export const MUTATIONS_MAX = 2_000;
 
-export type NodeErrorCode = "not_found" | "not_provable" | "invalid" | "paused" | "overloaded" | "storage" | "stopped" | "unreachable";
+export type NodeErrorCode =
+  "not_found" | "not_provable" | "invalid" | "paused" | "overloaded" | "storage" | "stopped" | "unreachable";
 
 /** An answer that is not a bug: `code` decides the exit code and the status, `message` says what to do. */
 export class NodeError extends Error {

@@ -6,13 +6,7 @@ import { joinProven, type MapReader, siblingKey } from "./map-reader.ts";
 import { containsKey, prefixOf } from "./prefix.ts";
 import { WireReader, WireWriter } from "./wire.ts";
 
-export {
-  decodeMultiproof,
-  encodeMultiproof,
-  MULTIPROOF_KEYS_MAX,
-  proveMany,
-  verifyMultiproof,
-} from "./map-multiproof.ts";
+export { decodeMultiproof, encodeMultiproof, MULTIPROOF_KEYS_MAX, proveMany, verifyMultiproof } from "./map-multiproof.ts";
 
 /** Why a key is, or is not, in the map under a root (README.md, "Proof of one key"). */
 export interface MapProof {
