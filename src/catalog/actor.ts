@@ -30,6 +30,8 @@ export const QUEUED_MUTATIONS_MAX = 131_072;
 /** Messages that wait while the catalogue loads or writes. */
 export const STASH_MESSAGES_MAX = 4_096;
 
+const UNSURE = "waiting for peers to show our newest version: the data directory was copied or restored";
+
 export interface CatalogOptions {
   readonly did: string;
   readonly sign: (bytes: Uint8Array) => Uint8Array;
@@ -66,8 +68,13 @@ export class CatalogActor implements Actor<CatalogMessage> {
     this.#options = options;
     this.#context = context;
     this.#unsure = options.unsure;
+    context.after(HEARTBEAT_MS, { type: "tick", what: "heartbeat" });
+    this.#load();
+  }
+
+  #load(): void {
     this.#task(
-      () => loadCatalogue(options.store, OWN_CATALOGUE, options.did),
+      () => loadCatalogue(this.#options.store, OWN_CATALOGUE, this.#options.did),
       (outcome) => this.#loaded(outcome),
     );
   }
@@ -113,7 +120,6 @@ export class CatalogActor implements Actor<CatalogMessage> {
       this.#hlc = catalogue.head.commit.time.toString(16).padStart(12, "0") + "ffff";
       this.#options.publish(published(catalogue, catalogue.head.signed));
     }
-    this.#context.after(HEARTBEAT_MS, { type: "tick", what: "heartbeat" });
     // A copied directory in which nothing is signed yet may be older than the first version: it waits like any other.
     if (catalogue.head === undefined && !this.#unsure) this.#begin(catalogue);
     this.#unstash();
@@ -146,6 +152,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
       return this.#advance();
     }
     this.#context.after(HEARTBEAT_MS, { type: "tick", what: "heartbeat" });
+    if (this.#raiseFailed && !this.#writing) return this.#decide(catalogue);
     const quiet = this.#options.clock.monotonic() - this.#committedAtMs >= HEARTBEAT_MS;
     if (quiet && this.#maySign()) this.#begin(catalogue);
     this.#task(
@@ -160,6 +167,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
   /** Starts what can start: the next commit, or the end of draining. */
   #advance(): void {
     if (this.#writing || this.#catalogue === undefined) return;
+    if (this.#draining !== undefined && !this.#maySign()) this.#refuseQueue(UNSURE);
     if (this.#queue.length === 0) {
       this.#draining?.forEach((reply) => reply.resolve());
       return;
@@ -170,6 +178,11 @@ export class CatalogActor implements Actor<CatalogMessage> {
     if (this.#commitTimer) return;
     this.#commitTimer = true;
     this.#context.after(waitMs, { type: "tick", what: "commit" });
+  }
+
+  /** What waits will not be signed: say so now, rather than let it time out. */
+  #refuseQueue(reason: string): void {
+    for (const { settle } of this.#queue.splice(0)) settle({ outcome: "refused", did: null, code: "paused", reason });
   }
 
   #maySign(): boolean {
@@ -226,8 +239,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
       () => this.#options.store.batch(rows, { durable: true }),
       (outcome) => {
         if (!outcome.ok) {
-          // The first version of a raised epoch has no state to go back to in memory: load it again.
-          if (before === undefined) throw outcome.error;
+          if (before === undefined) return this.#loadAgain(outcome.error);
           undoMap();
           buckets.undo();
           catalogue.log.truncate(catalogue.log.size - 1);
@@ -280,7 +292,18 @@ export class CatalogActor implements Actor<CatalogMessage> {
     this.#finish(queue.map((queued) => [queued, { outcome: "refused", did: null, code: "storage", reason }]));
   }
 
+  /** The first version of a log could not be written, and memory holds no state to go back to. */
+  #loadAgain(error: Error): void {
+    if (this.#rootBeforeEpoch === undefined) throw error;
+    this.#options.log.error("a new epoch could not be begun; the next heartbeat tries again", { error });
+    // What made us leave the epoch still holds: nothing may be signed in it.
+    [this.#unsure, this.#raiseFailed, this.#writing] = [true, true, false];
+    [this.#catalogue, this.#queries] = [undefined, undefined];
+    this.#load();
+  }
+
   #rootBeforeEpoch: string | undefined;
+  #raiseFailed = false;
 
   /** Rule 7: whatever a peer shows us under our own signature must be ours too, or we never sign in that epoch again. */
   #ownHead(catalogue: Catalogue, shown: SignedHead): void {
@@ -294,7 +317,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
     if (checkpoint.epoch > catalogue.epoch) {
       this.#paused = `another process signs as ${this.#options.did} (epoch ${checkpoint.epoch}, ours is ${catalogue.epoch}): stop one of the two, then start this one again`;
       this.#options.log.error("nothing is signed any more", { reason: this.#paused });
-      return;
+      return this.#refuseQueue(this.#paused);
     }
     const known = checkpoint.epoch === catalogue.epoch && checkpoint.size <= catalogue.log.size;
     if (known && equal(catalogue.log.rootAt(checkpoint.size), checkpoint.root)) return;
@@ -302,6 +325,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
       size: checkpoint.size,
       epoch: checkpoint.epoch,
     });
+    this.#shown = checkpoint;
     this.#raiseEpoch(catalogue, checkpoint.registryNote, checkpoint.epoch);
   }
 
@@ -328,6 +352,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
 
   #raiseEpoch(catalogue: Catalogue, previous: string | undefined, seen: number = catalogue.epoch): void {
     this.#rootBeforeEpoch = catalogue.mapRoot;
+    this.#raiseFailed = false;
     catalogue.startEpoch(Math.max(seen, catalogue.epoch) + 1, previous);
     this.#writing = true;
     this.#write(catalogue, [], [], []);
@@ -347,9 +372,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
       mapRoot: catalogue.mapRoot,
       checkpointTime: time === undefined ? null : new Date(time).toISOString(),
       epoch: catalogue.epoch,
-      paused:
-        this.#paused ??
-        (this.#unsure ? "waiting for peers to show our newest version: the data directory was copied or restored" : null),
+      paused: this.#paused ?? (this.#unsure ? UNSURE : null),
     };
   }
 

@@ -136,10 +136,10 @@ export class Catalogue {
     const operations: StoreOperation[] = [];
     const { depth } = this.map;
     const before = this.#storedDepth;
-    if (before !== undefined && before !== depth) {
+    const taken = this.map.takeChanged();
+    if (before !== undefined && taken.all) {
       for (let i = 0; i < 2 ** before; i++) operations.push({ type: "del", key: bucketKey(this.number, before, i) });
     }
-    const taken = this.map.takeChanged();
     for (const index of taken.buckets) {
       const leaves = this.map.bucket(index);
       const key = bucketKey(this.number, depth, index);
@@ -151,6 +151,11 @@ export class Catalogue {
       this.map.markUnstored(taken);
     };
     return { operations, undo };
+  }
+
+  /** Says that the store holds buckets of this depth that are not the map's: all are written anew. */
+  markRebuilt(depth: number): void {
+    this.#storedDepth = depth;
   }
 
   /** Says that the store's buckets are those of the map as it is. */

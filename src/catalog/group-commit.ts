@@ -3,7 +3,7 @@ import { isMinted, mintDid, publicKeyOfDid } from "../../protocols/lib/did.ts";
 import { keyOf } from "../../protocols/lib/hash.ts";
 import { decodeRecord } from "../../protocols/record/codec.ts";
 import type { MutationResult } from "../api.ts";
-import type { StoreOperation, StoreReader } from "../ports/store.ts";
+import { StoreError, type StoreOperation, type StoreReader } from "../ports/store.ts";
 import type { Catalogue, Change } from "./catalogue.ts";
 import { nameKey, prepare, write, type Existing, type Prepared, type WriteContext } from "./mutations.ts";
 import { OWN_CATALOGUE, readU48, rowKey, u48 } from "./rows.ts";
@@ -59,17 +59,41 @@ export async function lookUp(store: StoreReader, catalogue: Catalogue, batch: re
   const sought = batch.flatMap(({ key }, i) =>
     known[i] || mayHave.tombstones ? [{ key, table: known[i] ? ("record" as const) : ("tombstone" as const) }] : [],
   );
-  const rows = await store.getMany(sought.map(({ key, table }) => rowKey(OWN_CATALOGUE, table, key)));
+  const rows = await readRows(
+    store,
+    sought.map(({ key, table }) => rowKey(OWN_CATALOGUE, table, key)),
+  );
   const agents = new Map<string, Existing>();
   sought.forEach(({ key, table }, i) => {
     const row = rows[i];
     if (row !== undefined) agents.set(hex(key), table === "record" ? { record: row } : { tombstone: readU48(row) });
+    // Its record is lost. A version changes an agent once at most, so no revision is above the number of versions.
+    else if (table === "record") agents.set(hex(key), { tombstone: catalogue.sequence });
   });
   if (!mayHave.names) return { agents, names: new Map() };
   const names = batch.flatMap(({ fields }) => (fields === undefined ? [] : [nameKey(fields.humanReadableId)]));
   const holders = await store.getMany(names.map((name) => rowKey(OWN_CATALOGUE, "name", name)));
   const held = names.flatMap((name, i) => (holders[i] === undefined ? [] : [[hex(name), hex(holders[i])] as const]));
   return { agents, names: new Map(held) };
+}
+
+/** Damaged rows count as lost: one must not stop all others in its batch, and its agent can be registered again. */
+async function readRows(store: StoreReader, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+  const isDamage = (error: unknown): boolean => error instanceof StoreError && error.code === "damaged";
+  try {
+    return await store.getMany(keys);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+  }
+  const rows: (Uint8Array | undefined)[] = [];
+  for (const key of keys) {
+    const read = store.get(key).catch((error: unknown) => {
+      if (!isDamage(error)) throw error;
+      return undefined;
+    });
+    rows.push(await read);
+  }
+  return rows;
 }
 
 /** Decides the batch in order: pure, apart from the clock reading that it carries along. */
@@ -104,7 +128,10 @@ export function decide(
     } else if (existing.tombstone !== undefined) {
       operations.push({ type: "del", key: rowKey(OWN_CATALOGUE, "tombstone", item.key) });
     }
-    if (!isMinted(item.did)) {
+    if (isMinted(item.did)) {
+      // No row: its DID spells the name. The rest of the batch has to know it all the same.
+      if (item.fields !== undefined) names.set(hex(nameKey(item.fields.humanReadableId)), hex(item.key));
+    } else {
       operations.push(...nameOperations(item, existing, names));
       catalogue.mayHave.names = true;
     }

@@ -82,7 +82,8 @@ async function fillFromBuckets(store: StoreReader, catalogue: Catalogue, row: He
   return true;
 }
 
-async function fillFromRecords(store: StoreReader, catalogue: Catalogue): Promise<boolean> {
+async function fillFromRecords(store: StoreReader, catalogue: Catalogue, row: HeadRow): Promise<boolean> {
+  catalogue.markRebuilt(row.depth);
   if (catalogue.head !== undefined) catalogue.map.reserve(Math.min(catalogue.head.commit.agents, MapHeap.RESERVE_MAX));
   for await (const rows of store.scan(tableRange(catalogue.number, "record"))) {
     for (const [key, record] of rows) catalogue.map.set(Uint8Array.from(rowSuffix(key)), valueOf(record));
