@@ -9,7 +9,7 @@ import { ROOT } from "./build.ts";
 import { converged, Site, until, type Registry } from "./site.ts";
 
 const REAL_DATA = process.env["REGISTRY_TEST_DATA"] ?? join(ROOT, "../shared/data");
-const AGENTS = 3_000;
+const AGENTS = 2_000;
 const BATCH_AGENTS = 100;
 
 describe("e2e federation (real processes)", function () {
