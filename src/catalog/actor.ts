@@ -244,16 +244,11 @@ export class CatalogActor implements Actor<CatalogMessage> {
           buckets.undo();
           catalogue.log.truncate(catalogue.log.size - 1);
           catalogue.setHead(before.signed);
-          return this.#failed(
-            results.map(([queued]) => queued),
-            outcome.error,
-          );
+          const queue = results.map(([queued]) => queued);
+          return this.#failed(queue, outcome.error);
         }
-        catalogue.recent.add(
-          sequence,
-          changes.map(({ key }) => key),
-          catalogue.mapRoot,
-        );
+        const keys = changes.map(({ key }) => key);
+        catalogue.recent.add(sequence, keys, catalogue.mapRoot);
         this.#committedAtMs = this.#options.clock.monotonic();
         this.#settle();
         this.#options.publish(published(catalogue, signed));
