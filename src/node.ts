@@ -108,6 +108,7 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
             connectionsMax: options.connectionsMax,
           },
           // Before the network listens we could not say where we are.
+          isListening: () => isListening,
           published: () => (isListening ? version : undefined),
           isFollowed: (did) => replicas.get(did) !== undefined,
         },
@@ -154,6 +155,7 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
   try {
     await network.start();
     isListening = true;
+    membership.tell({ type: "listening" });
     if (version !== undefined) membership.tell({ type: "published", version });
     const operations = new Operations({
       identity,

@@ -70,6 +70,8 @@ export class MembershipActor implements Actor<MembershipMessage> {
       return;
     }
     switch (message.type) {
+      case "listening":
+        return this.#dialler.dial();
       case "published":
         return this.#announcer.published(message.version);
       case "announcement": {
@@ -209,6 +211,7 @@ export class MembershipActor implements Actor<MembershipMessage> {
     this.#prober.probe(member);
     this.#reportConnected();
     this.#greeter.meet(peerId);
+    this.#announcer.connected();
   }
 
   #disconnected(peerId: string): void {

@@ -8,6 +8,14 @@ import type { Tasks } from "./tasks.ts";
 /** Our descriptor and head are announced this often (and at once when they change), ± ANNOUNCE_JITTER. */
 export const ANNOUNCE_MS = 30_000;
 const ANNOUNCE_JITTER = 0.2;
+/**
+ * A new neighbour takes part in the gossip some time after its hello. What we published between is told again, this long after
+ * the connection was made.
+ */
+const REPEATS_MS = [1_000, 3_000];
+
+/** Repetitions are at least this far apart. */
+const REPEAT_PAUSE_MS = 500;
 
 /** What we say of ourselves: keeps our descriptor current and stored, and announces it with our newest head. */
 export class Announcer {
@@ -19,6 +27,8 @@ export class Announcer {
   /** The newest that is stored; it may say what no longer holds. */
   #stored: Uint8Array | undefined;
   #addresses: readonly string[] = [];
+  #publishedAtMs = Number.NEGATIVE_INFINITY;
+  #repeatedAtMs = Number.NEGATIVE_INFINITY;
   #renewing = false;
   #again = false;
 
@@ -55,8 +65,24 @@ export class Announcer {
   published(version: Published): void {
     const epochBefore = this.#version?.epoch;
     this.#version = version;
+    this.#publishedAtMs = this.#options.clock.monotonic();
     if (epochBefore !== version.epoch || this.#descriptor === undefined) return this.#renew();
     this.#publish({ head: version.head });
+  }
+
+  /** A connection was made: what changes before the gossip reaches the new neighbour is told again. */
+  connected(): void {
+    const { clock } = this.#options;
+    const sinceMs = clock.monotonic();
+    for (const delayMs of REPEATS_MS) {
+      this.#tasks.later(delayMs, () => {
+        if (this.#publishedAtMs < sinceMs || this.#version === undefined) return;
+        // One repetition serves all who came meanwhile.
+        if (this.#repeatedAtMs >= Math.max(this.#publishedAtMs, clock.monotonic() - REPEAT_PAUSE_MS)) return;
+        this.#repeatedAtMs = clock.monotonic();
+        this.#publish({ head: this.#version.head });
+      });
+    }
   }
 
   /** Renews the descriptor if we listen elsewhere by now. */

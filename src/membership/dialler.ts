@@ -22,6 +22,7 @@ export class Dialler {
 
   /** Dials who is due, as many as there is room for. */
   dial(): void {
+    if (!this.#options.isListening()) return;
     const nowMs = this.#options.clock.monotonic();
     const all = this.#members.all();
     let room = Math.min(

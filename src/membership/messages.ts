@@ -8,6 +8,8 @@ import type { PeerEvent } from "../ports/network.ts";
 
 /** What may be sent to the actor that knows who is out there. */
 export type MembershipMessage =
+  /** The network has been started. */
+  | { readonly type: "listening" }
   /** Our own catalogue has a new version, durable and ready to be told. */
   | { readonly type: "published"; readonly version: Published }
   /** An announcement by gossip that verified. */

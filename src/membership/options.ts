@@ -20,6 +20,8 @@ export interface MembershipOptions {
   readonly random: Random;
   readonly log: Log;
   readonly event: (event: MembershipEvent) => void;
+  /** Whether the network has been started. */
+  readonly isListening: () => boolean;
   /** The newest version of our own catalogue, once there is one and the network listens. */
   readonly published: () => Published | undefined;
   /** Whether the registry's catalogue is replicated here: such a member is never evicted for a stranger. */

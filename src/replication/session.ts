@@ -18,12 +18,11 @@ import { MapHeap } from "../catalog/tree/map-heap.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Random } from "../ports/random.ts";
 import type { Store, StoreOperation } from "../ports/store.ts";
+import { WriteBehind } from "./write-behind.ts";
 
 /** An answer with at most this many changes, and bytes of records, is committed in one transaction. */
 export const SMALL_CHANGES_MAX = 2_048;
 export const SMALL_BYTES_MAX = 16_777_216;
-/** Batches of a bulk answer that may be on their way to the disk while the next one is read. */
-const WRITES_AHEAD_MAX = 4;
 
 export interface SessionPorts {
   readonly catalogue: Catalogue;
@@ -62,14 +61,12 @@ export class ReplicaSession implements SyncTarget {
   #undo: (() => void)[] = [];
   #changes: Change[] = [];
   #received = 0;
-  /** Each write begins after the one before: what follows a failed write must not reach the disk. */
-  #writing: Promise<void> = Promise.resolve();
-  #writes: Promise<void>[] = [];
-  #lost = false;
+  readonly #writes: WriteBehind;
 
   constructor(ports: SessionPorts) {
     this.#ports = ports;
     this.#logSize = ports.catalogue.log.size;
+    this.#writes = new WriteBehind(ports.store);
   }
 
   plan(): Promise<{ request: SyncRequest; descend: boolean; leaves: number }> {
@@ -121,14 +118,7 @@ export class ReplicaSession implements SyncTarget {
     this.#received += entries.length;
     this.#ports.progress(this.#received, start.changes);
     if (operations.length === 0) return;
-    const write = this.#writing.then(() => this.#ports.store.batch(operations, { durable: false }));
-    // A failed write is reported by the wait below, or by `end`.
-    write.catch(() => {
-      this.#lost = true;
-    });
-    this.#writing = write;
-    this.#writes.push(write);
-    if (this.#writes.length > WRITES_AHEAD_MAX) await this.#writes.shift();
+    await this.#writes.add(operations);
   }
 
   /** Whether a peer's answer was begun. */
@@ -138,16 +128,16 @@ export class ReplicaSession implements SyncTarget {
 
   /** Whether the map holds what the disk refused: then only the disk says what we have. */
   get lost(): boolean {
-    return this.#lost;
+    return this.#writes.failed;
   }
 
   /** Resolves once nothing is under way to the disk. */
   async written(): Promise<void> {
-    await this.#writing.catch(() => undefined);
+    await this.#writes.done().catch(() => undefined);
   }
 
   async end(): Promise<void> {
-    await this.#writing;
+    await this.#writes.done();
     const { catalogue, store } = this.#ports;
     const before = {
       signed: catalogue.head?.signed,
@@ -182,7 +172,6 @@ export class ReplicaSession implements SyncTarget {
     if (this.#open !== undefined || catalogue.log.size > this.#logSize) catalogue.log.truncate(this.#logSize);
     this.#undo = [];
     this.#changes = [];
-    this.#writes = [];
     this.#received = 0;
     this.#open = undefined;
   }
