@@ -9,9 +9,7 @@ import type { AgentRecord } from "../../protocols/record/record.ts";
 import type { Actor, Context, Outcome, Reply } from "../actors/actor.ts";
 import { NodeError, type SyncStatus } from "../api.ts";
 import type { Catalogue } from "../catalog/catalogue.ts";
-import { CatalogueDamaged, loadCatalogue } from "../catalog/load.ts";
 import { CatalogueQueries, type RunTask } from "../catalog/queries.ts";
-import { catalogueRange, deleteRange, rowKey } from "../catalog/rows.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Log } from "../ports/log.ts";
 import type { Network } from "../ports/network.ts";
@@ -19,6 +17,7 @@ import type { Random } from "../ports/random.ts";
 import type { Store } from "../ports/store.ts";
 import { checkAdmission } from "./admission-pass.ts";
 import { Attempts, type Setback } from "./attempts.ts";
+import { loadOrForget } from "./load.ts";
 import type { Followed, ReplicaMessage, ReplicaStatus } from "./messages.ts";
 import { ReplicaSession } from "./session.ts";
 import { runSession, type KeptStream } from "./stream.ts";
@@ -61,6 +60,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
   #waiting: { readonly cancel: () => void; readonly firm: boolean } | undefined;
   #lastError: string | null = null;
   #waiters: Reply<SyncStatus>[] = [];
+  #stored: StoredPart | undefined;
   #progress = { received: 0, total: 0 };
 
   constructor(options: ReplicaOptions, context: Context<ReplicaMessage>) {
@@ -124,6 +124,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
   /** Nothing changes the map or the rows now: what waited for that goes on. */
   #idle(catalogue: Catalogue): void {
     this.#running = false;
+    this.#stored = storedPart(catalogue);
     this.#options.changed(this.#status(catalogue));
     this.#check(catalogue);
     this.#unstash();
@@ -367,20 +368,18 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
   }
 
   #status(catalogue: Catalogue): ReplicaStatus {
-    const { head, map, epoch, log, syncedAtMs } = catalogue;
     const behind = this.#behind(catalogue);
+    // In the middle of a session the catalogue in memory is ahead of its rows: only what is stored is reported.
+    const { targetRoot, ...stored } = this.#stored ?? storedPart(catalogue);
     return {
       did: catalogue.home,
       name: this.#options.followed.name,
       state: this.#running ? "syncing" : this.#lastError !== null ? "failed" : behind ? "waiting" : "idle",
-      agents: map.size,
       ...this.#progress,
-      syncedRoot: head === undefined || catalogue.state !== "complete" ? null : head.commit.roots.map,
-      targetRoot: this.#target?.commit.roots.map ?? head?.commit.roots.map ?? null,
-      lastSync: syncedAtMs === 0 ? null : new Date(syncedAtMs).toISOString(),
+      ...stored,
+      targetRoot: this.#target?.commit.roots.map ?? targetRoot,
       lastError: this.#lastError,
       refusedRecords: catalogue.refused.size,
-      ...{ epoch, logSize: log.size, head: head?.signed },
     };
   }
 
@@ -424,17 +423,15 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
 /** Messages that wait while the replica loads or a session is under way. */
 const STASH_MESSAGES_MAX = 1_024;
 
-/** A replica is a copy: what is damaged beyond repair is forgotten and fetched anew. */
-async function loadOrForget(options: ReplicaOptions): Promise<Catalogue> {
-  const { store, number, home, log } = options;
-  // A number is given out again: nothing may be left of its owner before.
-  if ((await store.get(rowKey(number, "head"))) === undefined) await deleteRange(store, catalogueRange(number));
-  try {
-    return await loadCatalogue(store, number, home);
-  } catch (error) {
-    if (!(error instanceof CatalogueDamaged)) throw error;
-    log.warn("a replica's stored rows do not add up and are fetched again", { home, reason: error.message });
-    await deleteRange(store, catalogueRange(number));
-    return loadCatalogue(store, number, home);
-  }
+type StoredPart = Pick<ReplicaStatus, "agents" | "syncedRoot" | "targetRoot" | "lastSync" | "epoch" | "logSize" | "head">;
+
+/** What a replica's rows hold; taken only while no session is under way. */
+function storedPart({ head, map, state, epoch, log, syncedAtMs }: Catalogue): StoredPart {
+  return {
+    agents: map.size,
+    syncedRoot: head === undefined || state !== "complete" ? null : head.commit.roots.map,
+    targetRoot: head?.commit.roots.map ?? null,
+    lastSync: syncedAtMs === 0 ? null : new Date(syncedAtMs).toISOString(),
+    ...{ epoch, logSize: log.size, head: head?.signed },
+  };
 }
