@@ -50,6 +50,16 @@ export class CatalogueQueries {
   }
 
   answer(query: CatalogueQuery): void {
+    try {
+      this.#begin(query);
+    } catch (error) {
+      // The store may be unable to give a snapshot for a while: that is an answer, not a crash.
+      if (!(error instanceof StoreError)) throw error;
+      query.reply.reject(error);
+    }
+  }
+
+  #begin(query: CatalogueQuery): void {
     switch (query.type) {
       case "get":
         return this.#get(query.key, query.reply);

@@ -1,7 +1,7 @@
 import type { SessionResult } from "../../protocols/catalog-sync/client.ts";
 import { verifyHead, type SignedHead, type VerifiedHead } from "../../protocols/checkpoint/head.ts";
-import { contradicts, openCheckpoint } from "../../protocols/checkpoint/note.ts";
-import { equal, hex } from "../../protocols/lib/bytes.ts";
+import { openCheckpoint } from "../../protocols/checkpoint/note.ts";
+import { hex } from "../../protocols/lib/bytes.ts";
 import { peerIdOfDid } from "../../protocols/lib/did.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
 import { admit } from "../../protocols/record/codec.ts";
@@ -16,6 +16,7 @@ import type { Network } from "../ports/network.ts";
 import type { Random } from "../ports/random.ts";
 import type { Store } from "../ports/store.ts";
 import { checkAdmission } from "./admission-pass.ts";
+import { contradiction, isInHistory } from "./contradiction.ts";
 import { Attempts, type Setback } from "./attempts.ts";
 import { loadOrForget } from "./load.ts";
 import type { Followed, ReplicaMessage, ReplicaStatus } from "./messages.ts";
@@ -200,19 +201,12 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     }
   }
 
-  /** One origin and size, two roots: the home signed two histories. */
   #lookForContradiction(catalogue: Catalogue, { checkpoint }: VerifiedHead): void {
-    for (const other of [catalogue.head?.checkpoint, this.#target?.checkpoint]) {
-      const evidence = other && contradicts(other, checkpoint);
-      if (evidence !== undefined) return this.#options.evidence(evidence, this.#options.home);
-    }
-    const past = checkpoint.epoch === catalogue.epoch && checkpoint.size < catalogue.log.size && !this.#running;
-    if (past && !equal(catalogue.log.rootAt(checkpoint.size), checkpoint.root)) {
-      this.#options.log.warn("a registry signed a version that its later history does not contain", {
-        home: this.#options.home,
-        size: checkpoint.size,
-      });
-    }
+    const { home, evidence, log } = this.#options;
+    const found = contradiction(catalogue, this.#target?.checkpoint, checkpoint);
+    if (found !== undefined) return evidence(found, home);
+    if (this.#running || isInHistory(catalogue, checkpoint)) return;
+    log.warn("a registry signed a version that its later history does not contain", { home, size: checkpoint.size });
   }
 
   #setSources(catalogue: Catalogue, peerIds: readonly string[]): void {
