@@ -1,6 +1,7 @@
 import { serveCatalogSync, type Answer, type SyncSource } from "../../protocols/catalog-sync/handler.ts";
 import { FramesError, type Frames } from "../../protocols/lib/frames.ts";
-import { AskError, type ActorRef } from "../actors/actor.ts";
+import type { RefusalCode } from "../../protocols/catalog-sync/messages.ts";
+import { AskError, type ActorRef, type Reply } from "../actors/actor.ts";
 import type { CatalogueQuery } from "../catalog/messages.ts";
 import type { Clock } from "../ports/clock.ts";
 import { withDeadline } from "./deadline.ts";
@@ -50,18 +51,30 @@ export function serveFollower(options: ServeOptions, frames: Frames, peerId: str
       throw error;
     }
   };
-  const answered = async <R extends string>(answer: Promise<Answer | R>): Promise<Answer | R> => {
-    const made = await answer;
-    return typeof made === "string" ? made : pinned(made, clock, frames);
-  };
+  /** An answer that comes when nobody waits for it any more gives its snapshot back. */
+  const answered = (did: string, make: (reply: Reply<Answer | RefusalCode>) => CatalogueQuery): Promise<Answer | RefusalCode> =>
+    asked(did, async (actor) => {
+      let over = false;
+      const guarded = ({ resolve, reject }: Reply<Answer | RefusalCode>): Reply<Answer | RefusalCode> => ({
+        reject,
+        resolve: (made) => {
+          if (over && typeof made !== "string") void made.close();
+          else resolve(made);
+        },
+      });
+      try {
+        const made = await actor.ask<Answer | RefusalCode>((reply) => make(guarded(reply)), ANSWER_MS);
+        return typeof made === "string" ? made : pinned(made, clock, frames);
+      } finally {
+        over = true;
+      }
+    });
   const source: SyncSource = {
     retryAfterMs: () => limiter.retryAfterMs(peerId, clock.monotonic()),
-    open: (request) =>
-      answered(asked(request.registry, (actor) => actor.ask((reply) => ({ type: "serve", request, reply }), ANSWER_MS))),
+    open: (request) => answered(request.registry, (reply) => ({ type: "serve", request, reply })),
     compare: (request) =>
       asked(request.registry, (actor) => actor.ask((reply) => ({ type: "compare", request, reply }), ANSWER_MS)),
-    fetch: (request, since) =>
-      answered(asked(request.registry, (actor) => actor.ask((reply) => ({ type: "fetch", request, since, reply }), ANSWER_MS))),
+    fetch: (request, since) => answered(request.registry, (reply) => ({ type: "fetch", request, since, reply })),
   };
   const sending = withDeadline(frames, clock, SEND_IDLE_MS);
   return serveCatalogSync({ ...sending, receive: () => frames.receive() }, source);

@@ -7,7 +7,6 @@ export const DATA_FORMAT = 1;
 
 export const FORMAT_FILE = "format.json";
 export const IDENTITY_FILE = "identity.json";
-export const KEY_FILE = "key.pem";
 export const STORE_DIRECTORY = "store";
 /** Lies beside the engine's files and is never rewritten, so that a store that was lost or put back is noticed too. */
 export const MARKER_FILE = "marker";
@@ -21,7 +20,6 @@ export interface HostIdentity {
 export interface DataDirectory {
   /** Absolute. */
   readonly path: string;
-  readonly keyFile: string;
   readonly storeDirectory: string;
   /**
    * The recorded identity does not match: the directory was copied, restored or moved to another machine, or its store was
@@ -81,7 +79,7 @@ async function openOrCreate(directory: string, host: HostIdentity): Promise<Data
     !isFresh && (recorded === undefined || !isSame(recorded, await presentIdentity(directory, storeDirectory, host)));
   // Device numbers are compared within one boot only, so they are noted anew at each start.
   if (!copied) await acceptIdentity();
-  return { path: directory, keyFile: join(directory, KEY_FILE), storeDirectory, copied, acceptIdentity };
+  return { path: directory, storeDirectory, copied, acceptIdentity };
 }
 
 async function checkFormat(directory: string, storeDirectory: string): Promise<void> {

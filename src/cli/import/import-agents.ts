@@ -1,5 +1,6 @@
+import { pipe } from "it-pipe";
 import type { AdminClient } from "../../admin/client.ts";
-import { MUTATIONS_MAX, type Mutation } from "../../api.ts";
+import { MUTATIONS_MAX, type Mutation, type MutationResult } from "../../api.ts";
 import type { ImportedLine } from "../../catalog/import/documents.ts";
 import { ImportTally, type ImportReport } from "./report.ts";
 
@@ -28,24 +29,34 @@ export async function importAgents(
   const sent: Batch[] = [];
   let done = 0;
 
-  async function* batches(): AsyncGenerator<readonly Mutation[]> {
-    for await (const batch of inBatches(lines, tally)) {
+  async function* mutations(batches: AsyncIterable<Batch>): AsyncGenerator<readonly Mutation[]> {
+    for await (const batch of batches) {
       sent.push(batch);
       yield batch.mutations;
     }
   }
 
-  for await (const results of client.mutateAll(batches())) {
-    const batch = sent.shift();
-    if (batch === undefined) throw new Error("the node answered a batch that was not sent");
-    for (const [index, line] of batch.lines.entries()) {
-      const result = results[index];
-      if (result === undefined) throw new Error(`the node did not answer for line ${line}`);
-      tally.addResult(line, result);
+  const record = async (answers: AsyncIterable<readonly MutationResult[]>): Promise<void> => {
+    for await (const results of answers) {
+      const batch = sent.shift();
+      if (batch === undefined) throw new Error("the node answered a batch that was not sent");
+      for (const [index, line] of batch.lines.entries()) {
+        const result = results[index];
+        if (result === undefined) throw new Error(`the node did not answer for line ${line}`);
+        tally.addResult(line, result);
+      }
+      done += batch.bytes;
+      onProgress({ bytes: done, lines: tally.lines });
     }
-    done += batch.bytes;
-    onProgress({ bytes: done, lines: tally.lines });
-  }
+  };
+
+  await pipe(
+    lines,
+    (source) => inBatches(source, tally),
+    mutations,
+    (batches) => client.mutateAll(batches),
+    record,
+  );
   return tally.report();
 }
 
