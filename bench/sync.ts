@@ -17,7 +17,7 @@ const dataDirectory = values.data ?? process.env["REGISTRY_TEST_DATA"] ?? resolv
 const DIFF_CHANGES = 1_000;
 const DIFF_ROUNDS = 5;
 const LATENCY_ROUNDS = 20;
-const POLL_MS = 1;
+const POLL_MS = 3;
 
 interface Filled {
   readonly mapRoot: string;

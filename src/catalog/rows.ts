@@ -33,11 +33,19 @@ const TABLES = {
 export type Table = keyof typeof TABLES;
 
 export function rowKey(catalogue: number, table: Table, ...parts: readonly Uint8Array[]): Uint8Array {
-  const header = Buffer.allocUnsafe(HEADER_BYTES);
-  header[0] = CATALOGUES;
-  header.writeUInt16BE(catalogue, 1);
-  header.write(TABLES[table], 3, "latin1");
-  return parts.length === 0 ? header : Buffer.concat([header, ...parts]);
+  let length = HEADER_BYTES;
+  for (const part of parts) length += part.length;
+  const key = Buffer.allocUnsafe(length);
+  key[0] = CATALOGUES;
+  key[1] = catalogue >>> 8;
+  key[2] = catalogue & 0xff;
+  key[3] = TABLES[table].charCodeAt(0);
+  let at = HEADER_BYTES;
+  for (const part of parts) {
+    key.set(part, at);
+    at += part.length;
+  }
+  return key;
 }
 
 /** The key's own part. */

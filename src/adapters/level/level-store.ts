@@ -1,3 +1,4 @@
+import type { Level } from "level";
 import { mkdir, statfs } from "node:fs/promises";
 import type { Datastore } from "interface-datastore";
 import {
@@ -146,7 +147,12 @@ class LevelStore implements Store, Engine {
   async #writeGroup(operations: readonly EngineOperation[], durable: boolean): Promise<void> {
     if (this.#undo !== undefined) await this.#recover();
     try {
-      await this.db.batch<Uint8Array, Uint8Array>(operations as EngineOperation[], { ...BINARY, sync: durable });
+      const batch = (this.db as unknown as Level<Uint8Array, Uint8Array>).batch();
+      for (const operation of operations) {
+        if (operation.type === "put") batch.put(operation.key, operation.value);
+        else batch.del(operation.key);
+      }
+      await batch.write({ sync: durable } as object);
     } catch (error) {
       const failure = writeError(error);
       // Where the old values cannot be read either, opening again is still worth it.
