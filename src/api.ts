@@ -10,7 +10,7 @@ export interface RegistryNode {
 
   /** Writes to our own catalogue, in order. Resolves once all that was accepted is durable and signed. */
   mutate(mutations: readonly Mutation[]): Promise<MutationResult[]>;
-  /** The agent by DID, or by `humanReadableId` when exactly one home holds it: own catalogue first, then the replicas. */
+  /** The agent by DID, or by `humanReadableId` when exactly one home holds it, as the best claim of all homes that we hold. */
   getAgent(didOrName: string): Promise<AgentView | undefined>;
   /** Record with its proof as one JSON document for `verifyProofDocument`. @throws NodeError `not_found`, `not_provable` */
   proveAgent(didOrName: string): Promise<Record<string, unknown>>;

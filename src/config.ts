@@ -58,7 +58,7 @@ export const CONFIG_DEFAULTS: RegistryConfig = {
   replicasMax: 512,
   registriesMax: 4_096,
   connectionsMax: 300,
-  requestsPerPeerPerMinuteMax: 600,
+  requestsPerPeerPerMinuteMax: 100,
 };
 
 export const ADDRESSES_MAX = 16;
