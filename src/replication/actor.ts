@@ -10,39 +10,18 @@ import type { Actor, Context, Outcome, Reply } from "../actors/actor.ts";
 import { NodeError, type SyncStatus } from "../api.ts";
 import type { Catalogue } from "../catalog/catalogue.ts";
 import { CatalogueQueries, type RunTask } from "../catalog/queries.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { Log } from "../ports/log.ts";
-import type { Network } from "../ports/network.ts";
-import type { Random } from "../ports/random.ts";
-import type { Store } from "../ports/store.ts";
 import { checkAdmission } from "./admission-pass.ts";
 import { contradiction, isInHistory } from "./contradiction.ts";
 import { Attempts, type Setback } from "./attempts.ts";
 import { loadOrForget } from "./load.ts";
-import type { Followed, ReplicaMessage, ReplicaStatus } from "./messages.ts";
+import type { ReplicaMessage, ReplicaStatus } from "./messages.ts";
+import type { ReplicaOptions } from "./options.ts";
 import { ReplicaSession } from "./session.ts";
-import { runSession, type KeptStream } from "./stream.ts";
+import { storedPart, type StoredPart } from "./stored-part.ts";
+import { runSession } from "./stream.ts";
 
 /** Callers that wait for the end of a sync. */
 const WAITERS_MAX = 1_024;
-
-export interface ReplicaOptions {
-  readonly home: string;
-  readonly number: number;
-  readonly store: Store;
-  readonly network: Network;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly agentsMax: number;
-  /** What is known of the followed registry; it outlives a crash of this actor, and so does the stream. */
-  readonly followed: Followed;
-  readonly kept: KeptStream;
-  /** Two checkpoints of the home that contradict each other. */
-  readonly evidence: (evidence: Uint8Array, did: string) => void;
-  /** Called after each session that ended, well or not. */
-  readonly changed: (status: ReplicaStatus) => void;
-}
 
 /** Follows one registry: holds its catalogue as the registry signed it, one session at a time, from whoever has it. */
 export class ReplicaActor implements Actor<ReplicaMessage> {
@@ -416,16 +395,3 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
 
 /** Messages that wait while the replica loads or a session is under way. */
 const STASH_MESSAGES_MAX = 1_024;
-
-type StoredPart = Pick<ReplicaStatus, "agents" | "syncedRoot" | "targetRoot" | "lastSync" | "epoch" | "logSize" | "head">;
-
-/** What a replica's rows hold; taken only while no session is under way. */
-function storedPart({ head, map, state, epoch, log, syncedAtMs }: Catalogue): StoredPart {
-  return {
-    agents: map.size,
-    syncedRoot: head === undefined || state !== "complete" ? null : head.commit.roots.map,
-    targetRoot: head?.commit.roots.map ?? null,
-    lastSync: syncedAtMs === 0 ? null : new Date(syncedAtMs).toISOString(),
-    ...{ epoch, logSize: log.size, head: head?.signed },
-  };
-}

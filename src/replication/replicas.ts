@@ -7,7 +7,8 @@ import { peerIdOfDid } from "../../protocols/lib/did.ts";
 import type { Descriptor } from "../../protocols/descriptor/descriptor.ts";
 import type { SignedHead } from "../../protocols/checkpoint/head.ts";
 import type { Store } from "../ports/store.ts";
-import { ReplicaActor, type ReplicaOptions } from "./actor.ts";
+import { ReplicaActor } from "./actor.ts";
+import type { ReplicaOptions } from "./options.ts";
 import type { Followed, ReplicaMessage } from "./messages.ts";
 import { KeptStream } from "./stream.ts";
 
