@@ -55,11 +55,11 @@ export function serveFollower(options: ServeOptions, frames: Frames, peerId: str
   const answered = (did: string, make: (reply: Reply<Answer | RefusalCode>) => CatalogueQuery): Promise<Answer | RefusalCode> =>
     asked(did, async (actor) => {
       let over = false;
-      const guarded = ({ resolve, reject }: Reply<Answer | RefusalCode>): Reply<Answer | RefusalCode> => ({
-        reject,
+      const guarded = (reply: Reply<Answer | RefusalCode>): Reply<Answer | RefusalCode> => ({
+        reject: (error) => reply.reject(error),
         resolve: (made) => {
           if (over && typeof made !== "string") void made.close();
-          else resolve(made);
+          else reply.resolve(made);
         },
       });
       try {
