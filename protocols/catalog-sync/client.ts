@@ -31,8 +31,13 @@ export interface SyncTarget {
   /** The request to make; `descend` when our map is no version that the server could know. */
   plan(): Promise<{ readonly request: SyncRequest; readonly descend: boolean; readonly leaves: number }>;
   /**
-   * Verifies the head and folds the frontier into our own map. `current`: nothing to do. `descend`: it does not fold, nobody
-   * is to blame. @throws ProtocolError when the head does not verify
+   * Verifies the head and what it announces, before anything more of the answer is read.
+   * @throws ProtocolError when it does not verify, is not what was asked for, or announces more than we take
+   */
+  expect(header: SyncHeader): Promise<void>;
+  /**
+   * Folds the frontier into our own map. `current`: nothing to do. `descend`: it does not fold, nobody is to blame.
+   * @throws ProtocolError when the log does not continue ours
    */
   begin(start: AnswerStart): Promise<"proceed" | "current" | "descend">;
   /** Takes the batch of one frontier entry. It resolves when the next may come (back-pressure). @throws ProtocolError */
@@ -180,6 +185,7 @@ class Session {
   }
 
   async #start(header: SyncHeader): Promise<AnswerStart> {
+    await this.#target.expect(header);
     const leaves: Uint8Array[] = [];
     let count = 0;
     while (count < header.logLeaves) {

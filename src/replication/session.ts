@@ -1,5 +1,5 @@
 import type { AnswerStart, LeafHints, SyncTarget } from "../../protocols/catalog-sync/client.ts";
-import type { BatchEntry, FrontierEntry, SyncRequest } from "../../protocols/catalog-sync/messages.ts";
+import type { BatchEntry, FrontierEntry, SyncHeader, SyncRequest } from "../../protocols/catalog-sync/messages.ts";
 import { SALT_BYTES } from "../../protocols/catalog-sync/messages.ts";
 import type { Prefix } from "../../protocols/checkpoint/prefix.ts";
 import { containsKey } from "../../protocols/checkpoint/prefix.ts";
@@ -56,6 +56,7 @@ export class ReplicaSession implements SyncTarget {
   readonly #ports: SessionPorts;
   /** Log leaves of the last completed version, to which an unfinished session returns. */
   readonly #logSize: number;
+  #expected: VerifiedHead | undefined;
   #open: Open | undefined;
   #held: Uint8Array = new Uint8Array(0);
   #undo: (() => void)[] = [];
@@ -80,21 +81,34 @@ export class ReplicaSession implements SyncTarget {
     });
   }
 
-  begin(start: AnswerStart): Promise<"proceed" | "current" | "descend"> {
+  expect(header: SyncHeader): Promise<void> {
     return this.#ports.turn(() => {
       const { catalogue, agentsMax } = this.#ports;
-      const verified = verifyHead(start.head);
+      const verified = verifyHead(header.head);
       if (verified.checkpoint.did === catalogue.home) this.#ports.seen(verified);
       this.#checkHead(verified);
-      const current = catalogue.state === "complete" && verified.checkpoint.size === this.#logSize;
-      if (verified.commit.agents > agentsMax) {
-        const detail = { agents: verified.commit.agents, agentsMax };
+      const { agents } = verified.commit;
+      if (agents > agentsMax) {
+        const detail = { agents, agentsMax };
         throw new ProtocolError(
           "limit_exceeded",
-          `the catalogue has ${verified.commit.agents} agents, we replicate at most ${agentsMax}`,
+          `the catalogue has ${agents} agents, we replicate at most ${agentsMax}`,
           detail,
         );
       }
+      if (header.logLeaves !== verified.checkpoint.size - this.#logSize) {
+        throw new ProtocolError("bad_frame", "the answer does not bring the log leaves that we lack");
+      }
+      this.#expected = verified;
+    });
+  }
+
+  begin(start: AnswerStart): Promise<"proceed" | "current" | "descend"> {
+    return this.#ports.turn(() => {
+      const { catalogue } = this.#ports;
+      const verified = this.#expected;
+      if (verified === undefined) throw new Error("no head was expected");
+      const current = catalogue.state === "complete" && verified.checkpoint.size === this.#logSize;
       this.#appendLog(start, verified);
       if (current && start.frontier.length === 0) return "current";
       if (hex(fold(catalogue.map, start.frontier)) !== verified.commit.roots.map) {
@@ -214,9 +228,6 @@ export class ReplicaSession implements SyncTarget {
   /** The log must continue ours and end in the commit of the header. */
   #appendLog(start: AnswerStart, { checkpoint }: VerifiedHead): void {
     const { log } = this.#ports.catalogue;
-    if (start.logLeaves.length !== (checkpoint.size - this.#logSize) * HASH_BYTES) {
-      throw new ProtocolError("bad_frame", "the answer does not bring the log leaves that we lack");
-    }
     for (let at = 0; at < start.logLeaves.length; at += HASH_BYTES) log.append(start.logLeaves.subarray(at, at + HASH_BYTES));
     const last = checkpoint.size === 0 ? undefined : log.leafHash(checkpoint.size - 1);
     if (last === undefined || !equal(log.root(), checkpoint.root) || !equal(last, commitLeafHash(start.head.commit))) {

@@ -32,6 +32,8 @@ interface Plan {
   readonly leaves?: number;
   readonly verdict?: "proceed" | "current" | "descend";
   readonly mode?: "short" | "full";
+  /** What the head of the answer is refused with. */
+  readonly unexpected?: ProtocolError;
   readonly held?: (prefixes: readonly Prefix[], hintBytes: number) => { counts: number[]; hints: Uint8Array };
 }
 
@@ -42,6 +44,9 @@ function follow(plan: Plan = {}): Followed {
   const batches: (readonly BatchEntry[])[] = [];
   const target: SyncTarget = {
     plan: async () => ({ request: REQUEST as SyncRequest, descend: plan.descend ?? false, leaves: plan.leaves ?? 0 }),
+    expect: async () => {
+      if (plan.unexpected !== undefined) throw plan.unexpected;
+    },
     begin: async () => {
       calls.push("begin");
       return plan.verdict ?? "proceed";
@@ -113,6 +118,15 @@ describe("catalog-sync: the following side", () => {
     await peer.say(...framesOf([]));
     assert.deepEqual(await result, { outcome: "current", changes: 0 });
     assert.deepEqual(calls, ["begin"]);
+  });
+
+  it("T54 refuses a head before it reads anything that the header announces", async () => {
+    const unexpected = new ProtocolError("not_the_last_commit", "an old commit");
+    const { peer, result, calls } = follow({ unexpected });
+    // Nothing follows the header: a follower that went on reading would never end.
+    await peer.say({ ...header, logLeaves: 1_000_000 });
+    await assert.rejects(result, unexpected);
+    assert.deepEqual(calls, []);
   });
 
   it("blames nobody when the frontier does not fold", async () => {
