@@ -7,6 +7,7 @@ import { equal, hex } from "../../protocols/lib/bytes.ts";
 import { decodeRecord } from "../../protocols/record/codec.ts";
 import { hlcTime } from "../../protocols/record/hlc.ts";
 import type { Actor, Context, Outcome, Reply } from "../actors/actor.ts";
+import { Stash } from "../actors/stash.ts";
 import { NodeError, type CatalogStatus, type MutationResult } from "../api.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Log } from "../ports/log.ts";
@@ -53,7 +54,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
   #catalogue: Catalogue | undefined;
   #queries: CatalogueQueries | undefined;
   #queue: Queued[] = [];
-  #stash: CatalogMessage[] = [];
+  readonly #stash = new Stash<CatalogMessage>("catalog", STASH_MESSAGES_MAX);
   #writing = false;
   #unsure: boolean;
   /** While unsure: the newest of our own checkpoints that peers have shown. */
@@ -81,16 +82,16 @@ export class CatalogActor implements Actor<CatalogMessage> {
 
   receive(message: CatalogMessage): void {
     if (message.type === "step") return message.run(message.outcome);
-    if (this.#catalogue === undefined || this.#queries === undefined) return this.#defer(message);
+    if (this.#catalogue === undefined || this.#queries === undefined) return this.#stash.put(message);
     switch (message.type) {
       case "mutate":
         return this.#mutate(message.mutations, message.reply);
       case "status":
         return message.reply.resolve(this.#status(this.#catalogue));
       case "own_head":
-        return this.#writing ? this.#defer(message) : this.#ownHead(this.#catalogue, message.head);
+        return this.#writing ? this.#stash.put(message) : this.#ownHead(this.#catalogue, message.head);
       case "head_settled":
-        if (this.#writing) return this.#defer(message);
+        if (this.#writing) return this.#stash.put(message);
         return this.#unsure ? this.#decide(this.#catalogue) : undefined;
       case "drain":
         (this.#draining ??= []).push(message.reply);
@@ -98,7 +99,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
       case "tick":
         return this.#tick(message.what);
       default:
-        return this.#writing ? this.#defer(message) : this.#queries.answer(message);
+        return this.#writing ? this.#stash.put(message) : this.#queries.answer(message);
     }
   }
 
@@ -108,7 +109,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
     this.#catalogue = catalogue;
     // Answers are made of map and rows together: not while a write is under way.
     const task: RunTask = (run, then) =>
-      this.#task(run, (result) => (this.#writing ? this.#defer(this.#step(then, result)) : then(result)));
+      this.#task(run, (result) => (this.#writing ? this.#stash.put(this.#step(then, result)) : then(result)));
     const { store, log } = this.#options;
     this.#queries = new CatalogueQueries(catalogue, store, task, {
       // What we wrote was checked before; our own clock may have gone back since.
@@ -122,7 +123,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
     }
     // A copied directory in which nothing is signed yet may be older than the first version: it waits like any other.
     if (catalogue.head === undefined && !this.#unsure) this.#begin(catalogue);
-    this.#unstash();
+    this.#stash.release((message) => this.receive(message));
   }
 
   #mutate(mutations: Extract<CatalogMessage, { type: "mutate" }>["mutations"], reply: Reply<MutationResult[]>): void {
@@ -275,7 +276,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
   #finish(results: readonly (readonly [Queued, MutationResult])[]): void {
     this.#writing = false;
     for (const [queued, result] of results) queued.settle(result);
-    this.#unstash();
+    this.#stash.release((message) => this.receive(message));
     this.#advance();
   }
 
@@ -369,18 +370,6 @@ export class CatalogActor implements Actor<CatalogMessage> {
       epoch: catalogue.epoch,
       paused: this.#paused ?? (this.#unsure ? UNSURE : null),
     };
-  }
-
-  #defer(message: CatalogMessage): void {
-    if (this.#stash.length < STASH_MESSAGES_MAX) this.#stash.push(message);
-    else if ("reply" in message)
-      (message.reply as Reply<never>).reject(new NodeError("overloaded", "too many requests wait: try again later"));
-  }
-
-  #unstash(): void {
-    const stash = this.#stash;
-    this.#stash = [];
-    for (const message of stash) this.receive(message);
   }
 
   #task<T>(run: (signal: AbortSignal) => Promise<T>, then: (outcome: Outcome<T>) => void): void {

@@ -6,6 +6,7 @@ import type { Descriptor } from "../../protocols/descriptor/descriptor.ts";
 import { didOfPeerId } from "../../protocols/lib/did.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
 import type { Actor, Context, Outcome } from "../actors/actor.ts";
+import { Stash } from "../actors/stash.ts";
 import { NodeError } from "../api.ts";
 import type { Store } from "../ports/store.ts";
 import { Announcer } from "./announcer.ts";
@@ -35,7 +36,8 @@ export class MembershipActor implements Actor<MembershipMessage> {
   readonly #dialler: Dialler;
   readonly #prober: Prober;
   readonly #operator: Operator;
-  #stash: MembershipMessage[] | undefined = [];
+  readonly #stash = new Stash<MembershipMessage>("membership", STASH_MESSAGES_MAX);
+  #isLoaded = false;
 
   constructor(options: MembershipOptions, context: Context<MembershipMessage>) {
     this.#options = options;
@@ -64,11 +66,7 @@ export class MembershipActor implements Actor<MembershipMessage> {
 
   receive(message: MembershipMessage): void {
     if (message.type === "step") return message.run(message.outcome);
-    if (this.#stash !== undefined) {
-      if (this.#stash.length < STASH_MESSAGES_MAX) this.#stash.push(message);
-      else if ("reply" in message) message.reply.reject(new NodeError("overloaded", "too many requests wait: try again later"));
-      return;
-    }
+    if (!this.#isLoaded) return this.#stash.put(message);
     switch (message.type) {
       case "listening":
         return this.#dialler.dial();
@@ -107,15 +105,14 @@ export class MembershipActor implements Actor<MembershipMessage> {
     const { own, descriptors, addresses, evidence, removed } = outcome.value;
     for (const suffix of evidence) this.#evidence.load(suffix);
     this.#operator.start(addresses, removed);
-    const stash = this.#stash ?? [];
-    this.#stash = undefined;
+    this.#isLoaded = true;
     for (const bytes of descriptors) {
       const descriptor = this.#open(bytes);
       if (descriptor !== undefined) this.#heardOf(descriptor.did, descriptor, bytes, undefined, false);
     }
     for (const peerId of this.#options.network.connected()) this.#connected(peerId);
     this.#announcer.start(own);
-    for (const message of stash) this.receive(message);
+    this.#stash.release((message) => this.receive(message));
     this.#prober.tick();
     this.#dialTick();
   }

@@ -7,6 +7,7 @@ import { ProtocolError } from "../../protocols/lib/errors.ts";
 import { admit } from "../../protocols/record/codec.ts";
 import type { AgentRecord } from "../../protocols/record/record.ts";
 import type { Actor, Context, Outcome, Reply } from "../actors/actor.ts";
+import { Stash } from "../actors/stash.ts";
 import { NodeError, type SyncStatus } from "../api.ts";
 import type { Catalogue } from "../catalog/catalogue.ts";
 import { CatalogueQueries, type RunTask } from "../catalog/queries.ts";
@@ -29,7 +30,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
   readonly #context: Context<ReplicaMessage>;
   #catalogue: Catalogue | undefined;
   #queries: CatalogueQueries | undefined;
-  #stash: ReplicaMessage[] = [];
+  readonly #stash = new Stash<ReplicaMessage>("replica", STASH_MESSAGES_MAX);
   readonly #attempts = new Attempts();
   /** The newest head that was heard of, of the epoch that we follow. */
   #target: VerifiedHead | undefined;
@@ -61,7 +62,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     if (message.type === "turn") return message.run();
     const known = message.type === "head" || message.type === "sources" || message.type === "epoch";
     // What the message says stands in `followed` too, and is taken from there when the time has come.
-    if (this.#catalogue === undefined || this.#queries === undefined) return known ? undefined : this.#defer(message);
+    if (this.#catalogue === undefined || this.#queries === undefined) return known ? undefined : this.#stash.put(message);
     const catalogue = this.#catalogue;
     switch (message.type) {
       case "head":
@@ -80,7 +81,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
       default:
         // In the middle of a small session map and rows are of different moments; in a bulk one the answer is "busy" anyway.
         if (this.#running && catalogue.state === "complete" && message.type !== "get" && message.type !== "list")
-          return this.#defer(message);
+          return this.#stash.put(message);
         return this.#queries.answer(message);
     }
   }
@@ -90,7 +91,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     const catalogue = outcome.value;
     this.#catalogue = catalogue;
     const task: RunTask = (run, then) =>
-      this.#task(run, (result) => (this.#running ? this.#defer(this.#step(then, result)) : then(result)));
+      this.#task(run, (result) => (this.#running ? this.#stash.put(this.#step(then, result)) : then(result)));
     this.#queries = new CatalogueQueries(catalogue, this.#options.store, task, {
       read: (bytes, key) => this.#read(catalogue, bytes, key),
       damaged: (key) => this.#damaged(catalogue, key),
@@ -107,7 +108,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     this.#stored = storedPart(catalogue);
     this.#options.changed(this.#status(catalogue));
     this.#check(catalogue);
-    this.#unstash();
+    this.#stash.release((message) => this.receive(message));
     this.#start(catalogue, false);
   }
 
@@ -371,17 +372,6 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
       };
       if (!this.#context.self.tell({ type: "turn", run })) reject(new NodeError("overloaded", "the replica's mailbox is full"));
     });
-  }
-
-  #defer(message: ReplicaMessage): void {
-    if (this.#stash.length < STASH_MESSAGES_MAX) this.#stash.push(message);
-    else if ("reply" in message) (message.reply as Reply<never>).reject(new NodeError("overloaded", "too many requests wait"));
-  }
-
-  #unstash(): void {
-    const stash = this.#stash;
-    this.#stash = [];
-    for (const message of stash) this.receive(message);
   }
 
   #task<T>(run: (signal: AbortSignal) => Promise<T>, then: (outcome: Outcome<T>) => void): void {
