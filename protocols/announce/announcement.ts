@@ -1,5 +1,5 @@
 import { decodeHead, encodeHead, HEAD_BYTES_MAX, type SignedHead, type VerifiedHead, verifyHead } from "../checkpoint/head.ts";
-import { WireReader, WireWriter } from "../checkpoint/wire.ts";
+import { WireReader, WireWriter } from "../lib/wire.ts";
 import { openDescriptor } from "../descriptor/codec.ts";
 import { type Descriptor, DESCRIPTOR_BYTES_MAX } from "../descriptor/descriptor.ts";
 import { didOfPeerId } from "../lib/did.ts";

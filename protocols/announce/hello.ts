@@ -1,5 +1,5 @@
 import { decodeHead, encodeHead, HEAD_BYTES_MAX, type SignedHead } from "../checkpoint/head.ts";
-import { WireReader, WireWriter } from "../checkpoint/wire.ts";
+import { WireReader, WireWriter } from "../lib/wire.ts";
 import { DESCRIPTOR_BYTES_MAX } from "../descriptor/descriptor.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { type Frames, FramesError } from "../lib/frames.ts";

@@ -1,6 +1,6 @@
 import { HEAD_BYTES_MAX, decodeHead, encodeHead } from "../checkpoint/head.ts";
 import { readPrefix, writePrefix, type Prefix } from "../checkpoint/prefix.ts";
-import { WireReader, WireWriter } from "../checkpoint/wire.ts";
+import { WireReader, WireWriter } from "../lib/wire.ts";
 import { fromUtf8, utf8 } from "../lib/bytes.ts";
 import { DID_LENGTH_MAX } from "../lib/did.ts";
 import { ProtocolError } from "../lib/errors.ts";

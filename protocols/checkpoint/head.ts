@@ -4,7 +4,7 @@ import { HASH_BYTES } from "../lib/hash.ts";
 import { type Commit, COMMIT_BYTES_MAX, decodeCommit } from "./commit.ts";
 import { commitLeafHash, LOG_PROOF_HASHES_MAX, verifyLogInclusion } from "./log-proof.ts";
 import { type Checkpoint, CHECKPOINT_BYTES_MAX, openCheckpoint } from "./note.ts";
-import { WireReader, WireWriter } from "./wire.ts";
+import { WireReader, WireWriter } from "../lib/wire.ts";
 
 /** A registry's newest version: the checkpoint and the commit that is its log's last leaf, proven so. */
 export interface SignedHead {

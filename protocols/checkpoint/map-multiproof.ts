@@ -4,7 +4,7 @@ import { HASH_BYTES } from "../lib/hash.ts";
 import { EMPTY, isEmpty, isLeaf, KEY_BITS, leafHash, type MapEntry, splitAt } from "./map.ts";
 import { joinProven, type MapReader, siblingKey } from "./map-reader.ts";
 import { containsKey, prefixOf } from "./prefix.ts";
-import { WireReader, WireWriter } from "./wire.ts";
+import { WireReader, WireWriter } from "../lib/wire.ts";
 
 /**
  * One proof for a batch of keys (README.md, "Proof of many keys"): the trie walked from the root, left before right, into

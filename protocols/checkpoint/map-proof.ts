@@ -4,7 +4,7 @@ import { HASH_BYTES } from "../lib/hash.ts";
 import { bitAt, EMPTY, isEmpty, isLeaf, KEY_BITS, leafHash, type MapEntry } from "./map.ts";
 import { joinProven, type MapReader, siblingKey } from "./map-reader.ts";
 import { containsKey, prefixOf } from "./prefix.ts";
-import { WireReader, WireWriter } from "./wire.ts";
+import { WireReader, WireWriter } from "../lib/wire.ts";
 
 export { decodeMultiproof, encodeMultiproof, MULTIPROOF_KEYS_MAX, proveMany, verifyMultiproof } from "./map-multiproof.ts";
 

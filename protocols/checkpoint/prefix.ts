@@ -2,7 +2,7 @@ import { compare } from "../lib/bytes.ts";
 import { ProtocolError } from "../lib/errors.ts";
 import { HASH_BYTES } from "../lib/hash.ts";
 import { bitAt, KEY_BITS } from "./map.ts";
-import { type WireReader, WireWriter } from "./wire.ts";
+import { type WireReader, WireWriter } from "../lib/wire.ts";
 
 /** The first `length` bits (0 to 256) that all keys of a subtree share. `bits` has 32 bytes, zero after `length` bits. */
 export interface Prefix {

@@ -11,7 +11,7 @@ import {
   readPrefix,
   ROOT_PREFIX,
 } from "../../../protocols/checkpoint/prefix.ts";
-import { WireReader } from "../../../protocols/checkpoint/wire.ts";
+import { WireReader } from "../../../protocols/lib/wire.ts";
 import { hex } from "../../../protocols/lib/bytes.ts";
 import type { ProtocolErrorCode } from "../../../protocols/lib/errors.ts";
 import { refused, unhex, vectors } from "./support.ts";

@@ -1,7 +1,7 @@
 import { HASH_BYTES } from "../lib/hash.ts";
 import { ProtocolError } from "../lib/errors.ts";
 
-/** Binary layouts of the checkpoint and announce contracts: big-endian integers, byte strings after their length. */
+/** Binary layouts of the contracts: big-endian integers, byte strings after their length. */
 export class WireWriter {
   readonly #parts: Uint8Array[] = [];
 
