@@ -1,5 +1,5 @@
-import { HASH_BYTES } from "../lib/hash.ts";
-import { ProtocolError } from "../lib/errors.ts";
+import { HASH_BYTES } from "./hash.ts";
+import { ProtocolError } from "./errors.ts";
 
 /** Binary layouts of the contracts: big-endian integers, byte strings after their length. */
 export class WireWriter {
