@@ -14,13 +14,16 @@ export function idCommand(program: Command, cli: Cli): void {
     .command("id")
     .description("show who this registry is (needs no node, only its key)")
     .action(async (_options, command: Command) => {
-      const { dataDir, name } = cli.settings(command, ["dataDir", "name"]).config;
+      const { dataDir, name: configured } = cli.settings(command, ["dataDir", "name"]).config;
       const keyFile = join(dataDir, KEY_FILE_NAME);
       if (!existsSync(keyFile)) {
         const message = `there is no registry in ${dataDir}; make one with \`registry init\`, or name its directory with --data-dir`;
         throw new CliError(EXIT.failure, "not_found", message);
       }
       const { did, peerId, trustDomain } = createKeyMaterial((await loadOrCreateKeyFile(keyFile)).seed);
+      // The name is not part of the key: a running node knows the one that it was started with.
+      const running = await cli.withNode(command, (client) => client.identity()).catch(() => undefined);
+      const name = running?.did === did ? running.name : configured;
       const identity = { name, did, peerId, spiffeId: spiffeId(trustDomain, name), trustDomain };
       await cli.show(command, identity, () =>
         facts([
