@@ -86,6 +86,16 @@ describe("cli start and dev (real processes)", function () {
     assert.equal(await second.exit, EXIT.ok);
   });
 
+  it("tells `id` the name that it was started with", async () => {
+    const { ready } = await start([...FREE_PORT, "--name", "beta"]);
+    const { child, exit } = launch(["id", "--json", "--data-dir", "data"]);
+    let text = "";
+    (child.stdout as Readable).setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+    assert.equal(await exit, EXIT.ok);
+    const { name, spiffeId } = JSON.parse(text) as { name: string; spiffeId: string };
+    assert.deepEqual({ name, spiffeId }, { name: "beta", spiffeId: ready.spiffeId });
+  });
+
   it("ends with `stop`, which returns once it has", async () => {
     const { exit, ready } = await start();
     const stop = launch(["stop", "--data-dir", "data"]);
