@@ -5,6 +5,9 @@ import { bytes, deadline, ECHO, exchange, rejectsFrames, rejectsNetwork, STREAMS
 /** A sender that nobody reads must be held back before it has handed over this much. */
 const QUEUED_BYTES_MAX = 64 * 1_048_576;
 
+/** Turns of the event loop that the slow reader takes for each frame. */
+const SLOW_TURNS = 200;
+
 /** What streams of frames must do over every implementation of the network port. */
 export function framesContract({ node, pair }: Makers): void {
   describe("frames", () => {
@@ -30,6 +33,29 @@ export function framesContract({ node, pair }: Makers): void {
       await rejectsFrames(stream.send(new Uint8Array(0)), ["frame_size"]);
       await rejectsFrames(stream.send(new Uint8Array(FRAME_BYTES_MAX + 1)), ["frame_size"]);
       assert.deepEqual(await exchange(stream, bytes(5)), bytes(5));
+    });
+
+    it("T49 carries all that a fast sender has to a reader that is slower, over many pauses", async () => {
+      const { a, b } = await pair();
+      const frames = 64;
+      b.handle(
+        "/theprotocol/test-source/1.0.0",
+        async (stream) => {
+          await stream.receive();
+          for (let i = 0; i < frames; i++) await stream.send(bytes(FRAME_BYTES_MAX, i));
+          await stream.close();
+        },
+        { streamsPerPeerMax: 1 },
+      );
+      const stream = await a.open(b.peerId, "/theprotocol/test-source/1.0.0", deadline());
+      await stream.send(bytes(1));
+      for (let i = 0; i < frames; i++) {
+        const frame = await stream.receive();
+        assert.equal(frame?.[0], bytes(1, i)[0], `frame ${i}`);
+        // The sockets have several turns for each frame, so that more arrives than is read.
+        for (let turn = 0; turn < SLOW_TURNS; turn++) await new Promise((resolve) => setImmediate(resolve));
+      }
+      assert.equal(await stream.receive(), undefined);
     });
 
     it("tells the handler who opened the stream", async () => {
