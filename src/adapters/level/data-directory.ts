@@ -1,6 +1,7 @@
 import type { BigIntStats } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { makeDirectory } from "../system/directory.ts";
 
 /** The layout of the data directory that this version reads and writes. */
 export const DATA_FORMAT = 1;
@@ -65,9 +66,9 @@ export async function openDataDirectory(path: string, host: HostIdentity): Promi
 
 async function openOrCreate(directory: string, host: HostIdentity): Promise<DataDirectory> {
   const storeDirectory = join(directory, STORE_DIRECTORY);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeDirectory(directory);
   await checkFormat(directory, storeDirectory);
-  await mkdir(storeDirectory, { recursive: true, mode: 0o700 });
+  await makeDirectory(storeDirectory);
   const recorded = await readRecorded(join(directory, IDENTITY_FILE));
   const isFresh = recorded === undefined && (await isEmptyStore(storeDirectory));
   await writeFile(join(storeDirectory, MARKER_FILE), "", { flag: "a", mode: 0o600 });

@@ -1,6 +1,7 @@
 import { createPrivateKey, generateKeyPairSync, randomUUID, type KeyObject } from "node:crypto";
-import { link, mkdir, open, rm, stat } from "node:fs/promises";
+import { link, open, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeDirectory } from "./directory.ts";
 
 /** A PKCS#8 PEM of an Ed25519 key has 119 bytes; anything much longer is another file. */
 export const KEY_FILE_BYTES_MAX = 4_096;
@@ -99,7 +100,7 @@ function damaged(path: string, why: string, cause?: unknown): KeyFileError {
 async function createKey(path: string): Promise<boolean> {
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await makeDirectory(dirname(path));
     await writeSynced(temporary, generateKeyPairSync("ed25519").privateKey.export({ format: "pem", type: "pkcs8" }));
     // A link, unlike a rename, never replaces what is there.
     await link(temporary, path);

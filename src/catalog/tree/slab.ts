@@ -3,6 +3,8 @@ export const LEAF_BYTES = 64;
 
 /** Buckets get room for a multiple of this many leaves, so that most inserts move nothing. */
 const ROOM_STEP_LEAVES = 4;
+/** Leaves in a chunk: the first is small, since most catalogues are, and each next one twice as large up to the bound. */
+const CHUNK_LEAVES_FIRST = 64;
 const CHUNK_LEAVES = 16_384;
 
 /**
@@ -16,7 +18,9 @@ export class Slab {
   /** Runs larger than a chunk have a chunk of their own; its number returns here when freed. */
   readonly #freeChunks: number[] = [];
   #current = -1;
-  #used = CHUNK_LEAVES;
+  /** Leaves that the current chunk holds, and how many are given out. */
+  #leaves = 0;
+  #used = 0;
 
   /** Room, in leaves, that holds at least `leaves`. */
   static room(leaves: number): number {
@@ -28,8 +32,9 @@ export class Slab {
     const reuse = this.#free[room / ROOM_STEP_LEAVES]?.pop();
     if (reuse !== undefined) return reuse;
     if (room > CHUNK_LEAVES) return this.#own(room);
-    if (this.#used + room > CHUNK_LEAVES) {
-      this.#current = this.#chunks.push(new Uint8Array(CHUNK_LEAVES * LEAF_BYTES)) - 1;
+    if (this.#used + room > this.#leaves) {
+      this.#leaves = Math.max(Slab.#step(room), Math.min(CHUNK_LEAVES, this.#leaves * 2));
+      this.#current = this.#chunks.push(new Uint8Array(this.#leaves * LEAF_BYTES)) - 1;
       this.#used = 0;
     }
     const run = this.#current * CHUNK_LEAVES + this.#used;
@@ -52,6 +57,13 @@ export class Slab {
     const chunk = this.#chunks[Math.floor(run / CHUNK_LEAVES)] as Uint8Array;
     const start = (run % CHUNK_LEAVES) * LEAF_BYTES;
     return chunk.subarray(start, start + leaves * LEAF_BYTES);
+  }
+
+  /** The smallest chunk for a run of `room` leaves. */
+  static #step(room: number): number {
+    let leaves = CHUNK_LEAVES_FIRST;
+    while (leaves < room) leaves *= 2;
+    return leaves;
   }
 
   #own(room: number): number {

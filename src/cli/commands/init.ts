@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
+import { makeDirectory } from "../../adapters/system/directory.ts";
 import { loadOrCreateKeyFile } from "../../adapters/system/key-file.ts";
 import { KEY_FILE_NAME } from "../../config.ts";
 import { createKeyMaterial } from "../../identity/key-material.ts";
@@ -14,7 +15,6 @@ import { ENV_FILE_NAME, type ResolvedSettings } from "../settings/resolve.ts";
 import { envTemplate } from "../settings/template.ts";
 import { facts } from "../text.ts";
 
-const DIRECTORY_MODE = 0o700;
 const ENV_FILE_MODE = 0o600;
 
 export function initCommand(program: Command, cli: Cli): void {
@@ -24,7 +24,7 @@ export function initCommand(program: Command, cli: Cli): void {
       const settings = cli.settings(command);
       for (const warning of settings.warnings) cli.warn(warning);
       const { dataDir, name } = settings.config;
-      await makeDirectory(dataDir);
+      await makeDataDirectory(dataDir);
       const keyFile = join(dataDir, KEY_FILE_NAME);
       const key = await loadOrCreateKeyFile(keyFile);
       const { did, peerId, trustDomain } = createKeyMaterial(key.seed);
@@ -47,9 +47,9 @@ export function initCommand(program: Command, cli: Cli): void {
     });
 }
 
-async function makeDirectory(path: string): Promise<void> {
+async function makeDataDirectory(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
+    await makeDirectory(path);
   } catch (cause) {
     const message = `the data directory ${path} cannot be made: ${(cause as Error).message}; name another with --data-dir`;
     throw new CliError(EXIT.failure, "data_directory", message, { cause });

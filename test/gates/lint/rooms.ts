@@ -109,7 +109,7 @@ function cliRooms(): Room[] {
     { path: "src/cli/", mayImport, packages: "any" },
     { path: "src/cli/registry.js", mayImport: ["dist/src/cli/main.js"], packages: [] },
     { path: `${commands}start.ts`, mayImport: start, packages: "any" },
-    { path: `${commands}init.ts`, mayImport: key, packages: "any" },
+    { path: `${commands}init.ts`, mayImport: [...key, "src/adapters/system/directory.ts"], packages: "any" },
     { path: `${commands}id.ts`, mayImport: key, packages: "any" },
   ];
 }
