@@ -1,10 +1,11 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { ANNOUNCE_TOPIC } from "../protocols/announce/announcement.ts";
 import { checksummed } from "./adapters/checksum/store.ts";
 import { openDataDirectory } from "./adapters/level/data-directory.ts";
 import { openLevelStore } from "./adapters/level/level-store.ts";
 import { createLibp2pNetwork } from "./adapters/libp2p/network.ts";
 import { systemClock } from "./adapters/system/clock.ts";
+import { makeDirectory } from "./adapters/system/directory.ts";
 import { hostFacts } from "./adapters/system/host.ts";
 import { loadOrCreateKeyFile } from "./adapters/system/key-file.ts";
 import { pinoLog } from "./adapters/system/log.ts";
@@ -22,6 +23,8 @@ import { createNode } from "./node.ts";
 export async function startRegistry(config: RegistryConfig): Promise<RegistryNode> {
   const log = pinoLog({ level: config.logLevel });
   const clock = systemClock();
+  // Only its parents; what keeps the directory itself from being made is said by `openDataDirectory`.
+  await makeDirectory(dirname(config.dataDir)).catch(() => undefined);
   const directory = await openDataDirectory(config.dataDir, hostFacts());
   const { seed } = await loadOrCreateKeyFile(join(directory.path, KEY_FILE_NAME));
   const identity = createRegistryIdentity(seed, config.name);

@@ -1,7 +1,6 @@
 import type { BigIntStats } from "node:fs";
-import { open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { makeDirectory } from "../system/directory.ts";
 
 /** The layout of the data directory that this version reads and writes. */
 export const DATA_FORMAT = 1;
@@ -50,7 +49,7 @@ export class DataDirectoryError extends Error {
 }
 
 /**
- * Opens the data directory, and creates it (0700) when it is missing or empty. Nothing is written into a directory of a newer
+ * Opens the data directory, and creates it (0700) when it is missing or empty; its parent must be there. Nothing is written into a directory of a newer
  * format. @throws DataDirectoryError
  */
 export async function openDataDirectory(path: string, host: HostIdentity): Promise<DataDirectory> {
@@ -66,9 +65,9 @@ export async function openDataDirectory(path: string, host: HostIdentity): Promi
 
 async function openOrCreate(directory: string, host: HostIdentity): Promise<DataDirectory> {
   const storeDirectory = join(directory, STORE_DIRECTORY);
-  await makeDirectory(directory);
+  await ensureDirectory(directory);
   await checkFormat(directory, storeDirectory);
-  await makeDirectory(storeDirectory);
+  await ensureDirectory(storeDirectory);
   const recorded = await readRecorded(join(directory, IDENTITY_FILE));
   const isFresh = recorded === undefined && (await isEmptyStore(storeDirectory));
   await writeFile(join(storeDirectory, MARKER_FILE), "", { flag: "a", mode: 0o600 });
@@ -81,6 +80,15 @@ async function openOrCreate(directory: string, host: HostIdentity): Promise<Data
   // Device numbers are compared within one boot only, so they are noted anew at each start.
   if (!copied) await acceptIdentity();
   return { path: directory, storeDirectory, copied, acceptIdentity };
+}
+
+/** Its parent must be there. */
+async function ensureDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
 }
 
 async function checkFormat(directory: string, storeDirectory: string): Promise<void> {

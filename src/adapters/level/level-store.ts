@@ -1,5 +1,5 @@
 import type { Level } from "level";
-import { statfs } from "node:fs/promises";
+import { mkdir, statfs } from "node:fs/promises";
 import type { Datastore } from "interface-datastore";
 import {
   StoreError,
@@ -9,7 +9,6 @@ import {
   type StoreRange,
   type StoreSnapshot,
 } from "../../ports/store.ts";
-import { makeDirectory } from "../system/directory.ts";
 import { NodeDatastore } from "./datastore.ts";
 import { isLocked, openError, readError, writeError } from "./errors.ts";
 import { engineKey } from "./keys.ts";
@@ -48,7 +47,7 @@ export async function openLevelStore(options: LevelStoreOptions): Promise<Opened
   const { directory } = options;
   let writer: ((operations: readonly EngineOperation[]) => Promise<void>) | undefined;
   try {
-    await makeDirectory(directory);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw openError(error, directory);
   }
