@@ -2,8 +2,9 @@ import { type Json, parseJson } from "../lib/canonical.ts";
 import { ProtocolError } from "../lib/errors.ts";
 
 /**
- * JSON that people may indent: white space between tokens and the order of keys are free, everything else has one form (the
- * one that `JSON.stringify` writes). So no other character can change without a change of meaning, and no key stands twice.
+ * JSON that people may indent: it stands in one line or is indented by two, as `JSON.stringify` writes both, with or without a
+ * newline at its end; only the order of keys is free. So no character can change without a change of meaning, and no key stands
+ * twice.
  * @param depthMax the deepest nesting of arrays and objects
  * @throws ProtocolError `not_utf8`, `not_json`, `too_deep`, `not_canonical`
  */
@@ -13,6 +14,10 @@ export function readExactJson(text: string, depthMax: number): Json {
   const value = parseJson(text);
   if (JSON.stringify(value) !== compact) {
     throw new ProtocolError("not_canonical", "a key stands twice, or a number or an escape is not in its shortest form");
+  }
+  const body = text.endsWith("\n") ? text.slice(0, -1) : text;
+  if (body !== compact && body !== JSON.stringify(value, null, 2)) {
+    throw new ProtocolError("not_canonical", "the white space is neither that of one line nor that of an indent by two");
   }
   return value;
 }

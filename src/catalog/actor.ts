@@ -57,6 +57,8 @@ export class CatalogActor implements Actor<CatalogMessage> {
   readonly #stash = new Stash<CatalogMessage>("catalog", STASH_MESSAGES_MAX);
   #writing = false;
   #unsure: boolean;
+  /** Whether a version was signed since the actor began. */
+  #hasSigned = false;
   /** While unsure: the newest of our own checkpoints that peers have shown. */
   #shown: Checkpoint | undefined;
   #paused: string | null = null;
@@ -152,6 +154,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
       this.#commitTimer = false;
       return this.#advance();
     }
+    if (this.#unsure) this.#options.log.warn(UNSURE);
     this.#context.after(HEARTBEAT_MS, { type: "tick", what: "heartbeat" });
     if (this.#raiseFailed && !this.#writing) return this.#decide(catalogue);
     const quiet = this.#options.clock.monotonic() - this.#committedAtMs >= HEARTBEAT_MS;
@@ -249,6 +252,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
           return this.#failed(queue, outcome.error);
         }
         const keys = changes.map(({ key }) => key);
+        this.#hasSigned = true;
         catalogue.recent.add(sequence, keys, catalogue.mapRoot);
         this.#committedAtMs = this.#options.clock.monotonic();
         this.#settle();
@@ -310,7 +314,10 @@ export class CatalogActor implements Actor<CatalogMessage> {
       if (checkpoint.epoch > epoch || (checkpoint.epoch === epoch && checkpoint.size > size)) this.#shown = checkpoint;
       return;
     }
-    if (checkpoint.epoch > catalogue.epoch) {
+    // Who has signed nothing since its start may go on above what a process signed that is gone, or that will be told so; who has
+    // signed stands beside one that is alive.
+    if (checkpoint.epoch > catalogue.epoch && this.#hasSigned) {
+      if (this.#paused !== null) return;
       this.#paused = `another process signs as ${this.#options.did} (epoch ${checkpoint.epoch}, ours is ${catalogue.epoch}): stop one of the two, then start this one again`;
       this.#options.log.error("nothing is signed any more", { reason: this.#paused });
       return this.#refuseQueue(this.#paused);
@@ -350,6 +357,9 @@ export class CatalogActor implements Actor<CatalogMessage> {
     this.#rootBeforeEpoch = catalogue.mapRoot;
     this.#raiseFailed = false;
     catalogue.startEpoch(Math.max(seen, catalogue.epoch) + 1, previous);
+    this.#options.log.warn("a new epoch of our catalogue begins: followers compare their copies with it", {
+      epoch: catalogue.epoch,
+    });
     this.#writing = true;
     this.#write(catalogue, [], [], []);
   }

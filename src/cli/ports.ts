@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
+import { basename } from "node:path";
 import { multiaddr } from "@multiformats/multiaddr";
 
 export interface ListenPlan {
@@ -81,10 +82,20 @@ export function portOwner(port: number): string | undefined {
   try {
     const inodes = ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => listeningInodes(readFileSync(path, "utf8"), port));
     const pid = readdirSync("/proc").find((entry) => /^\d+$/.test(entry) && holdsSocket(entry, inodes));
-    return pid === undefined ? undefined : `${readFileSync(`/proc/${pid}/comm`, "utf8").trim()} (process ${pid})`;
+    return pid === undefined ? undefined : `${commandOf(pid)} (process ${pid})`;
   } catch {
     return undefined;
   }
+}
+
+/** The words of a command line that say what runs: for an interpreter, such as node, its script too. */
+const COMMAND_WORDS = 2;
+
+function commandOf(pid: string): string {
+  const words = readFileSync(`/proc/${pid}/cmdline`, "utf8")
+    .split("\0", COMMAND_WORDS)
+    .filter((word) => word !== "");
+  return words.map((word) => basename(word)).join(" ") || readFileSync(`/proc/${pid}/comm`, "utf8").trim();
 }
 
 /** State LISTEN of /proc/net/tcp (proc_net_tcp(5)). */

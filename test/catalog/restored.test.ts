@@ -199,6 +199,17 @@ describe("catalogue: T53 two processes of one key", () => {
     bench.stop();
   });
 
+  it("T53 goes on above what another process signed, when it has signed nothing itself since it started", async () => {
+    const { bench, signed } = await restored(false);
+    const other = publish([commit({ epoch: 1 })], ACME, 1).head;
+    await show(bench, other);
+    const status = await bench.status();
+    assert.deepEqual([status.epoch, status.paused], [2, null]);
+    assert.equal((await bench.put(agent("acme/c"))).outcome, "created");
+    assertNoContradiction([...signed, ...bench.published]);
+    bench.stop();
+  });
+
   it("takes its own heads for its own, whatever their age", async () => {
     const { bench, signed } = await restored(false);
     const own = signed.filter(({ size }) => size <= last(bench).size);
