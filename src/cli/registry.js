@@ -1,4 +1,5 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --
+// Two dashes: without them Node takes --env-file for its own, wherever it stands, and ends before it comes here.
 // Plain JavaScript in old syntax, and nothing imported before the version is known: an old Node shall say what it lacks
 // instead of failing on a word that it does not know.
 var WANTED = [22, 12];
