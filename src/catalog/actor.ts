@@ -123,6 +123,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
       this.#hlc = catalogue.head.commit.time.toString(16).padStart(12, "0") + "ffff";
       this.#options.publish(published(catalogue, catalogue.head.signed));
     }
+    if (this.#unsure) log.warn(UNSURE);
     // A copied directory in which nothing is signed yet may be older than the first version: it waits like any other.
     if (catalogue.head === undefined && !this.#unsure) this.#begin(catalogue);
     this.#stash.release((message) => this.receive(message));
@@ -154,7 +155,6 @@ export class CatalogActor implements Actor<CatalogMessage> {
       this.#commitTimer = false;
       return this.#advance();
     }
-    if (this.#unsure) this.#options.log.warn(UNSURE);
     this.#context.after(HEARTBEAT_MS, { type: "tick", what: "heartbeat" });
     if (this.#raiseFailed && !this.#writing) return this.#decide(catalogue);
     const quiet = this.#options.clock.monotonic() - this.#committedAtMs >= HEARTBEAT_MS;
