@@ -15,8 +15,19 @@ export interface RegistryConfig {
   readonly listen: readonly string[];
   /** Multiaddrs that others shall dial; empty means those on which we listen. */
   readonly announce: readonly string[];
-  /** Multiaddrs of registries to meet first, each ending in `/p2p/<peer id>`. */
+  /** Registries to meet first: multiaddrs that end in `/p2p/<peer id>`, or `https:` URLs, with `#<DID>` as a pin where it is known. */
   readonly peers: readonly string[];
+  /** `HOST:PORT` of the web face, port 0 takes a free one; `null` for none. */
+  readonly http: string | null;
+  /** `https:` origins under which others reach the web face; empty means those of `domain` and of the bound addresses. */
+  readonly httpUrls: readonly string[];
+  /** PEM files of a certificate chain of the public web for `domain`, and of its key; `null` for none. */
+  readonly tlsCertificate: string | null;
+  readonly tlsKey: string | null;
+  /** Lifetime of our own TLS certificates, in seconds. */
+  readonly svidLifetimeSeconds: number;
+  /** Whether URLs that others name may lead to addresses that are not public (a federation inside one network). */
+  readonly allowPrivateAddresses: boolean;
   readonly follow: FollowPolicy;
   readonly logLevel: LogLevel;
   /** Agents kept of one followed registry; what exceeds it is not taken. */
@@ -41,6 +52,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export const KEY_FILE_NAME = "registry.key";
 
 export const DEFAULT_PORT = 9470;
+export const DEFAULT_HTTP_PORT = 8443;
 
 export const CONFIG_DEFAULTS: RegistryConfig = {
   // Not the machine's host name: it is published to strangers.
@@ -52,6 +64,12 @@ export const CONFIG_DEFAULTS: RegistryConfig = {
   listen: [`/ip4/0.0.0.0/tcp/${DEFAULT_PORT}`],
   announce: [],
   peers: [],
+  http: `0.0.0.0:${DEFAULT_HTTP_PORT}`,
+  httpUrls: [],
+  tlsCertificate: null,
+  tlsKey: null,
+  svidLifetimeSeconds: 3_600,
+  allowPrivateAddresses: false,
   follow: "all",
   logLevel: "info",
   agentsPerReplicaMax: 2_000_000,
@@ -68,6 +86,9 @@ const AGENTS_PER_REPLICA_CEILING = 100_000_000;
 const REGISTRIES_CEILING = 1_000_000;
 const CONNECTIONS_CEILING = 10_000;
 const REQUESTS_CEILING = 1_000_000;
+/** Shorter ones would be renewed more often than their handshakes are worth. */
+const SVID_LIFETIME_SECONDS_MIN = 4;
+const SVID_LIFETIME_SECONDS_MAX = 86_400;
 
 const HOST_NAME = /^(?=.{1,253}$)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
@@ -105,16 +126,44 @@ const BOUND_HOSTS = ["ip4", "ip6"] as const;
 const DIALLED_HOSTS = ["ip4", "ip6", "dns", "dns4", "dns6"] as const;
 
 function address(hosts: readonly string[], peerId: "required" | "optional" | "none"): z.ZodType<string> {
-  return z.string("not a text").superRefine((text, context) => {
-    const issue = /^https?:/i.test(text) ? HTTP_PEER : { message: addressProblem(text, hosts, peerId) };
-    if (issue.message !== undefined) context.addIssue({ code: "custom", ...issue } as { code: "custom"; message: string });
-  });
+  return z.string("not a text").superRefine((text, context) => refuse(context, addressProblem(text, hosts, peerId)));
 }
 
-const HTTP_PEER = {
-  message: "not yet: joining by URL comes with the HTTP endpoint",
-  params: { fix: "use the other registry's multiaddr, as its `registry status` shows it" },
-};
+/** A multiaddr, or the URL of a web face, maybe with the DID that it must be. */
+const peer: z.ZodType<string> = z.string("not a text").superRefine((text, context) => {
+  const isUrl = /^[a-z]+:/i.test(text);
+  refuse(context, isUrl ? peerUrlProblem(text) : addressProblem(text, DIALLED_HOSTS, "required"));
+});
+
+const origin: z.ZodType<string> = z.string("not a text").superRefine((text, context) => {
+  const isOrigin = URL.canParse(text) && new URL(text).origin === text.replace(/\/$/, "");
+  refuse(
+    context,
+    isOrigin ? peerUrlProblem(text) : `"${text}" is not the origin of a URL: https://<host>, with :<port> where it is not 443`,
+  );
+});
+
+function refuse(context: z.RefinementCtx, problem: string | undefined): void {
+  if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+}
+
+function peerUrlProblem(text: string): string | undefined {
+  if (!URL.canParse(text)) return `"${text}" is not a URL`;
+  const { protocol, username, password, search, hash } = new URL(text);
+  if (protocol !== "https:") return `"${text}" must begin with https://`;
+  if (username !== "" || password !== "") return `"${text}" carries a user or password, which are not used here`;
+  if (search !== "") return `"${text}" has a query`;
+  if (hash === "") return undefined;
+  return isThrowing(() => publicKeyOfDid(hash.slice(1))) ? `"${text}" has a pin that is not the DID of a registry` : undefined;
+}
+
+const PORT_MAX = 65_535;
+
+function httpAddressProblem(text: string): string | undefined {
+  const [, host, port] = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(\d{1,5})$/.exec(text) ?? [];
+  if (host === undefined) return `"${text}" is not <host>:<port>`;
+  return Number(port) > PORT_MAX ? `"${text}" has a port above ${PORT_MAX}` : undefined;
+}
 
 function bound(min: number, max: number): z.ZodType<number> {
   const message = `not a whole number from ${min} to ${max}`;
@@ -142,7 +191,16 @@ export const registryConfigSchema: z.ZodType<RegistryConfig> = z.strictObject({
   dataDir: z.string().min(1, "is empty"),
   listen: list(address(BOUND_HOSTS, "none"), ADDRESSES_MAX).refine((all) => all.length > 0, "names no address"),
   announce: list(address(DIALLED_HOSTS, "optional"), ADDRESSES_MAX),
-  peers: list(address(DIALLED_HOSTS, "required"), PEERS_MAX),
+  peers: list(peer, PEERS_MAX),
+  http: z
+    .string()
+    .superRefine((text, context) => refuse(context, httpAddressProblem(text)))
+    .nullable(),
+  httpUrls: list(origin, ADDRESSES_MAX),
+  tlsCertificate: z.string().min(1, "is empty").nullable(),
+  tlsKey: z.string().min(1, "is empty").nullable(),
+  svidLifetimeSeconds: bound(SVID_LIFETIME_SECONDS_MIN, SVID_LIFETIME_SECONDS_MAX),
+  allowPrivateAddresses: z.boolean("is neither true nor false"),
   follow: z.union([
     z.literal("all"),
     z.literal("none"),

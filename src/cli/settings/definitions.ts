@@ -8,8 +8,8 @@ export interface Setting {
   readonly flag: string;
   /** Placeholder of the flag's argument in the help. */
   readonly argument: string;
-  /** `list`: comma-separated in a variable, repeatable (and comma-separated) as a flag. */
-  readonly kind: "text" | "integer" | "list" | "follow";
+  /** `list`: comma-separated in a variable, repeatable (and comma-separated) as a flag. `optional`: a text, or `none`. */
+  readonly kind: "text" | "integer" | "boolean" | "list" | "follow" | "optional";
   readonly help: string;
   /** What to write instead, shown with every mistake. */
   readonly fix: string;
@@ -65,10 +65,64 @@ export const SETTINGS: readonly Setting[] = [
     field: "peers",
     variable: "FEDERATION_PEERS",
     flag: "--peer",
-    argument: "multiaddr",
+    argument: "address",
     kind: "list",
-    help: "registry to meet first; one is enough, the others are found by gossip",
-    fix: "use a multiaddr that ends in /p2p/<peer id>, as the other registry's `registry status` shows it",
+    help: "registry to meet first, by URL or multiaddr; one is enough, the others are found by gossip",
+    fix: "use https://<host>[:port], with #<DID> to pin it, or a multiaddr that ends in /p2p/<peer id>, as the other registry's `registry status` shows them",
+  },
+  {
+    field: "http",
+    variable: "REGISTRY_HTTP",
+    flag: "--http",
+    argument: "host:port",
+    kind: "optional",
+    help: "where the HTTPS interface listens; port 0 takes a free one, none switches it off",
+    fix: "use <host>:<port>, such as 0.0.0.0:8443, or none",
+  },
+  {
+    field: "httpUrls",
+    variable: "REGISTRY_HTTP_URLS",
+    flag: "--http-url",
+    argument: "url",
+    kind: "list",
+    help: "origin under which others reach the HTTPS interface; found from the domain and the bound addresses by default",
+    fix: "use https://<host>, with :<port> where it is not 443",
+  },
+  {
+    field: "tlsCertificate",
+    variable: "REGISTRY_TLS_CERTIFICATE",
+    flag: "--tls-certificate",
+    argument: "file",
+    kind: "optional",
+    help: "certificate chain (PEM) of the public web for the domain, for browsers and plain clients",
+    fix: "name a PEM file, and its key with REGISTRY_TLS_KEY",
+  },
+  {
+    field: "tlsKey",
+    variable: "REGISTRY_TLS_KEY",
+    flag: "--tls-key",
+    argument: "file",
+    kind: "optional",
+    help: "private key (PEM) of that certificate",
+    fix: "name a PEM file that only this user can read",
+  },
+  {
+    field: "svidLifetimeSeconds",
+    variable: "REGISTRY_SVID_LIFETIME_SECONDS",
+    flag: "--svid-lifetime-seconds",
+    argument: "number",
+    kind: "integer",
+    help: "lifetime of this registry's own TLS certificates; they are renewed at half of it",
+    fix: "use a whole number, such as 3600",
+  },
+  {
+    field: "allowPrivateAddresses",
+    variable: "FEDERATION_ALLOW_PRIVATE_ADDRESSES",
+    flag: "--allow-private-addresses",
+    argument: "true|false",
+    kind: "boolean",
+    help: "whether URLs that others name may lead to addresses that are not public",
+    fix: "use true for a federation inside one network, else false",
   },
   {
     field: "follow",
@@ -146,6 +200,8 @@ export function defaultText(setting: Setting): string {
 export function readSetting(setting: Setting, texts: readonly string[]): unknown {
   const last = texts.at(-1) ?? "";
   if (setting.kind === "text") return last;
+  if (setting.kind === "optional") return last === "none" ? null : last;
+  if (setting.kind === "boolean") return last === "true" ? true : last === "false" ? false : last;
   if (setting.kind === "integer") return /^\d{1,15}$/.test(last) ? Number(last) : last;
   const items = texts.flatMap((text) => text.split(",")).map((item) => item.trim());
   const entries = items.filter((item) => item !== "");

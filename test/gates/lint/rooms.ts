@@ -17,19 +17,20 @@ const NOUNS = ["catalog", "membership", "replication", "reputation", "discovery"
 const MESSAGES = NOUNS.map((noun) => `src/${noun}/messages.ts`);
 const ACTORS = NOUNS.map((noun) => `src/${noun}/actor.ts`);
 const NOUN_FOLDERS = NOUNS.map((noun) => `src/${noun}/`);
-const NOUN = [...PORTS, "src/actors/", "src/api.ts", ...MESSAGES];
+const NOUN = [...PORTS, "src/actors/", "src/api.ts", "src/federation-api.ts", ...MESSAGES];
 /** Hashes and signatures of fixed inputs: no time, no chance. What of it is not pure, the determinism rule refuses. */
 const PURE = ["node:crypto"];
 
 export const ROOMS: readonly Room[] = [
-  { path: "protocols/", mayImport: [], packages: ["multiformats", "node:buffer", "node:crypto", "zod"] },
+  { path: "protocols/", mayImport: [], packages: ["multiformats", "node:buffer", "node:crypto", "structured-headers", "zod"] },
   // Writes the schema file from the rules; a tool that no other file imports.
   { path: "protocols/record/write-schema.ts", mayImport: CONTRACTS, packages: ["node:fs"] },
 
   { path: "src/ports/", mayImport: CONTRACTS, packages: [] },
   { path: "src/actors/", mayImport: ["src/ports/"], packages: [] },
-  { path: "src/identity/", mayImport: CONTRACTS, packages: PURE },
+  { path: "src/identity/", mayImport: PORTS, packages: ["@peculiar/x509", "reflect-metadata", ...PURE] },
   { path: "src/api.ts", mayImport: CONTRACTS, packages: [] },
+  { path: "src/federation-api.ts", mayImport: [...PORTS, "src/api.ts"], packages: [] },
   { path: "src/config.ts", mayImport: [...CONTRACTS, "src/identity/"], packages: ["@multiformats/multiaddr", "zod"] },
 
   ...NOUN_FOLDERS.map((path) => ({ path, mayImport: NOUN, packages: PURE })),
@@ -45,17 +46,20 @@ export const ROOMS: readonly Room[] = [
 
   {
     path: "src/operations.ts",
-    mayImport: [...PORTS, "src/actors/", "src/api.ts", "src/identity/", ...NOUN_FOLDERS],
+    mayImport: [...PORTS, "src/actors/", "src/api.ts", "src/federation-api.ts", "src/identity/", ...NOUN_FOLDERS],
     mayNotImport: ACTORS,
     packages: [],
   },
   {
     path: "src/node.ts",
-    mayImport: [...PORTS, "src/actors/", "src/api.ts", "src/config.ts", "src/identity/", "src/operations.ts", ...NOUN_FOLDERS],
+    mayImport: [
+      ...[...PORTS, "src/actors/", "src/api.ts", "src/federation-api.ts", "src/config.ts", "src/identity/"],
+      ...["src/operations.ts", ...NOUN_FOLDERS],
+    ],
     packages: [],
   },
 
-  ...["checksum", "level", "libp2p", "memory", "system"].map((adapter) => ({
+  ...["certificates", "checksum", "level", "libp2p", "memory", "system", "web"].map((adapter) => ({
     path: `src/adapters/${adapter}/`,
     mayImport: PORTS,
     packages: "any" as const,
@@ -64,7 +68,10 @@ export const ROOMS: readonly Room[] = [
   { path: "src/adapters/memory/", mayImport: PORTS, packages: PURE },
   {
     path: "src/compose.ts",
-    mayImport: [...PORTS, "src/adapters/", "src/api.ts", "src/config.ts", "src/identity/", "src/node.ts"],
+    mayImport: [
+      ...[...PORTS, "src/adapters/", "src/api.ts", "src/federation-api.ts", "src/config.ts", "src/identity/"],
+      ...["src/facade/", "src/node.ts"],
+    ],
     packages: "any",
   },
   {
@@ -74,7 +81,19 @@ export const ROOMS: readonly Room[] = [
   },
 
   { path: "src/admin/", mayImport: [...PORTS, "src/api.ts"], packages: "any" },
-  { path: "src/facade/", mayImport: [...PORTS, "src/api.ts", "src/config.ts", "src/identity/", ...MESSAGES], packages: "any" },
+  {
+    path: "src/facade/",
+    mayImport: [
+      ...PORTS,
+      "src/api.ts",
+      "src/federation-api.ts",
+      "src/config.ts",
+      "src/identity/",
+      "src/catalog/import/",
+      "src/admin/",
+    ],
+    packages: "any",
+  },
   ...cliRooms(),
 
   {

@@ -1,0 +1,53 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { z } from "zod";
+import type { Caller } from "./caller.ts";
+
+/** One operation of the REST interface, as data: it is mounted on the server and described in `/openapi.json` from here. */
+export interface Route {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  /** OpenAPI form, such as `/agents/{did}`. */
+  readonly path: string;
+  readonly summary: string;
+  readonly access: Access;
+  readonly params?: z.ZodType;
+  readonly query?: z.ZodType;
+  /** Only for the description and the check of JSON bodies; `call.body` is what it gives. */
+  readonly body?: z.ZodType;
+  /** Longest body in bytes; BODY_BYTES_MAX by default. */
+  readonly bodyBytesMax?: number;
+  readonly answers: Readonly<Record<number, AnswerDescription>>;
+  /** @throws ProblemError for what the caller is told; anything else is a 500 that says nothing */
+  handle(call: Call): Promise<Answer>;
+}
+
+/**
+ * Who may call: `public` anybody; `registry` another registry, by mutual TLS and a signed request; `owner` whoever may write the
+ * agent at hand (decided by the route); `operator` a token or a certificate of our trust domain under `/operator/`.
+ */
+export type Access = "public" | "registry" | "owner" | "operator";
+
+export interface AnswerDescription {
+  readonly description: string;
+  readonly schema?: z.ZodType;
+  /** `application/json` by default. */
+  readonly mediaType?: string;
+}
+
+export interface Call {
+  readonly params: unknown;
+  readonly query: unknown;
+  readonly body: unknown;
+  /** The body as it came; empty where there was none. */
+  readonly rawBody: Uint8Array;
+  readonly headers: IncomingHttpHeaders;
+  readonly caller: Caller;
+  /** Path with query, as it was sent. */
+  readonly target: string;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Bytes are sent as they are; anything else as JSON. */
+  readonly body?: unknown;
+}

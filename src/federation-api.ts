@@ -1,0 +1,44 @@
+import type { Hello } from "../protocols/announce/hello.ts";
+import type { CatalogPage, PageRefusal, PageRequest } from "../protocols/http/catalog-page.ts";
+import type { RegistryNode } from "./api.ts";
+import type { Introduction } from "./ports/web.ts";
+
+/** What a running registry offers to other registries that come over HTTP; libp2p has its own way in. */
+export interface FederationNode {
+  /** Who we are and our newest head. @throws NodeError `paused` before our descriptor is known */
+  introduction(): Promise<Introduction>;
+  /**
+   * Another registry told us who it is; its descriptor was opened by the caller. Answers as a hello would.
+   * @throws NodeError `paused`; `refused` for one that the operator removed
+   */
+  announced(theirs: Introduction): Promise<Hello>;
+  /** A page of our own catalogue's changes. */
+  catalogPage(request: PageRequest): Promise<CatalogPage | PageRefusal>;
+  /** What we hold of a registry; `undefined` when it never introduced itself. */
+  knownRegistry(did: string): Promise<KnownRegistry | undefined>;
+  /** Takes one request of `did` from its budget, which counts over all transports. */
+  takeRequest(did: string): RequestBudget;
+  /** Our URLs or trust bundle changed: our descriptor is made anew. */
+  facadeChanged(): void;
+}
+
+export interface KnownRegistry {
+  /** Trust bundle of its newest descriptor. */
+  readonly bundle: string | undefined;
+  /** Nothing of it is taken any more. */
+  readonly isolated: boolean;
+}
+
+export interface RequestBudget {
+  /** 0 when the request may be served. */
+  readonly retryAfterMs: number;
+  /** Requests in one minute. */
+  readonly limit: number;
+  /** Requests that may come at once now. */
+  readonly remaining: number;
+  /** Until all of the budget is there again. */
+  readonly resetMs: number;
+}
+
+/** What `createNode` gives back. */
+export type RunningNode = RegistryNode & FederationNode;
