@@ -44,6 +44,29 @@ describe("the limit of requests", () => {
     assert.ok(served >= 90, `${served} in ten minutes`);
   });
 
+  it("tells a peer what is left, and lets exactly that many through at once", () => {
+    const limiter = new RequestLimiter(100);
+    const { limit, remaining, resetMs } = limiter.take("peer", 0);
+    assert.deepEqual({ limit, remaining, resetMs }, { limit: 100, remaining: 19, resetMs: 750 });
+    let served = 0;
+    while (limiter.take("peer", 0).retryAfterMs === 0) served += 1;
+    assert.equal(served, 19);
+    const refused = limiter.take("peer", 0);
+    assert.equal(refused.remaining, 0);
+    assert.equal(limiter.take("peer", refused.retryAfterMs).retryAfterMs, 0);
+  });
+
+  it("shrinks every rate under pressure, never below a tenth, and grows back", () => {
+    const limiter = new RequestLimiter(100);
+    for (let second = 0; second < 20; second++) limiter.adapt(1.5);
+    assert.equal(limiter.rate, 0.1);
+    let served = 0;
+    for (let now = 20_000; now < 20_000 + MINUTE_MS; now += 100) if (limiter.take("peer", now).retryAfterMs === 0) served += 1;
+    assert.ok(served <= 29, `${served} in a minute at a tenth of the rate, with the burst`);
+    for (let second = 0; second < 20; second++) limiter.adapt(0.4);
+    assert.equal(limiter.rate, 1);
+  });
+
   it("keeps peers apart, and remembers a bounded number of them", () => {
     const limiter = new RequestLimiter(1);
     assert.equal(limiter.retryAfterMs("one", 0), 0);
