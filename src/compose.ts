@@ -25,7 +25,7 @@ export async function startRegistry(config: RegistryConfig): Promise<RegistryNod
   const clock = systemClock();
   // Only its parents; what keeps the directory itself from being made is said by `openDataDirectory`.
   await makeDirectory(dirname(config.dataDir)).catch(() => undefined);
-  const directory = await openDataDirectory(config.dataDir, hostFacts());
+  const directory = await openDataDirectory(config.dataDir, hostFacts(), KEY_FILE_NAME);
   const { seed } = await loadOrCreateKeyFile(join(directory.path, KEY_FILE_NAME));
   const identity = createRegistryIdentity(seed, config.name);
   const level = await openLevelStore({ directory: directory.storeDirectory });

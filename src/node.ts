@@ -127,7 +127,7 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
         version = newest;
         if (isListening) membership.tell({ type: "published", version });
       };
-      return new CatalogActor({ did: identity.did, sign, store, clock, log, unsure, settled, publish }, context);
+      return new CatalogActor({ did: identity.did, sign, store, clock, random, log, unsure, settled, publish }, context);
     },
   });
 

@@ -11,6 +11,7 @@ import { Stash } from "../actors/stash.ts";
 import { NodeError, type CatalogStatus, type MutationResult } from "../api.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Log } from "../ports/log.ts";
+import type { Random } from "../ports/random.ts";
 import type { Store, StoreOperation } from "../ports/store.ts";
 import type { Catalogue, Change } from "./catalogue.ts";
 import { collect, decide, lookUp, type Queued } from "./group-commit.ts";
@@ -31,13 +32,17 @@ export const QUEUED_MUTATIONS_MAX = 131_072;
 /** Messages that wait while the catalogue loads or writes. */
 export const STASH_MESSAGES_MAX = 4_096;
 
-const UNSURE = "waiting for peers to show our newest version: the data directory was copied or restored";
+/** A new epoch lies 1 to this far above the last one, so that two copies of one directory that both begin one do not meet in it. */
+export const EPOCH_JUMP_MAX = 65_536;
+
+const UNSURE = "waiting for peers to show our newest version: the data directory, or its key, was copied or restored";
 
 export interface CatalogOptions {
   readonly did: string;
   readonly sign: (bytes: Uint8Array) => Uint8Array;
   readonly store: Store;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   /** The data directory was copied or restored: nothing is signed before `own_head` or `head_settled` came. */
   readonly unsure: boolean;
@@ -356,7 +361,8 @@ export class CatalogActor implements Actor<CatalogMessage> {
   #raiseEpoch(catalogue: Catalogue, previous: string | undefined, seen: number = catalogue.epoch): void {
     this.#rootBeforeEpoch = catalogue.mapRoot;
     this.#raiseFailed = false;
-    catalogue.startEpoch(Math.max(seen, catalogue.epoch) + 1, previous);
+    const jump = 1 + Math.floor(this.#options.random.unit() * EPOCH_JUMP_MAX);
+    catalogue.startEpoch(Math.max(seen, catalogue.epoch) + jump, previous);
     this.#options.log.warn("a new epoch of our catalogue begins: followers compare their copies with it", {
       epoch: catalogue.epoch,
     });

@@ -27,7 +27,7 @@ interface Restored {
 }
 
 /** A catalogue that went on after its directory was copied, and the copy, started as one that knows that it is a copy. */
-async function restored(unsure = true): Promise<Restored> {
+async function restored(unsure = true, unit?: () => number): Promise<Restored> {
   const made = { full: false } as Restored;
   const store = new MemoryStore({
     beforeWrite: () => {
@@ -43,7 +43,7 @@ async function restored(unsure = true): Promise<Restored> {
   const went = new Bench({ store: original, clock: first.clock });
   await went.mutate(put("acme/b"));
   went.stop();
-  const bench = new Bench({ store: copy, clock: first.clock, unsure });
+  const bench = new Bench({ store: copy, clock: first.clock, unsure, ...(unit && { unit }) });
   await quiet();
   return Object.assign(made, { bench, copied, newer: last(went), signed: [...first.published, ...went.published] });
 }
@@ -155,6 +155,19 @@ describe("catalogue: T53 a copied or restored directory", () => {
 });
 
 describe("catalogue: T53 two processes of one key", () => {
+  it("begin different epochs from one copy, where nobody can tell them of each other", async () => {
+    const { bench: one, signed } = await restored();
+    const { bench: two } = await restored(true, () => 0.5);
+    for (const bench of [one, two]) {
+      await settle(bench);
+      await bench.put(agent(bench === one ? "acme/one" : "acme/two"));
+    }
+    assert.notEqual(last(one).epoch, last(two).epoch);
+    assertNoContradiction([...signed, ...one.published, ...two.published]);
+    one.stop();
+    two.stop();
+  });
+
   it("raises its epoch at the first sight of a head that it did not sign", async () => {
     const { bench, newer, signed } = await restored(false);
     await show(bench, newer.head);

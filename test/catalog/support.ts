@@ -18,6 +18,8 @@ export interface OpenOptions {
   readonly clock?: VirtualClock;
   readonly unsure?: boolean;
   readonly key?: TestKey;
+  /** Chance of the actor, 0 ≤ unit < 1; 0 by default. */
+  readonly unit?: () => number;
 }
 
 /** One running catalogue actor on a clock that the test moves. */
@@ -29,11 +31,12 @@ export class Bench {
   settledTimes = 0;
   readonly #system: ActorSystem;
 
-  constructor({ store, clock = new VirtualClock(), unsure = false, key = ACME }: OpenOptions) {
+  constructor({ store, clock = new VirtualClock(), unsure = false, key = ACME, unit = (): number => 0 }: OpenOptions) {
     this.clock = clock;
     this.#system = new ActorSystem({ clock, log: this.log, scheduler: systemScheduler() });
     const options = {
       ...{ did: key.did, sign: key.sign, store, clock, log: this.log, unsure },
+      random: { unit, bytes: (length: number): Uint8Array => new Uint8Array(length) },
       settled: () => void (this.settledTimes += 1),
       publish: (version: Published) => void this.published.push(version),
     };

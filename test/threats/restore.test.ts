@@ -30,7 +30,7 @@ describe("threats: restored and copied data directories", () => {
       const restored = await world.restart(a, before, { unsure: true, peers: [b, c] });
       assert.match((await restored.node.status()).catalog.paused ?? "", /copied or restored/);
       const adding = restored.add("since");
-      await world.until("the new epoch", async () => (await restored.node.status()).catalog.epoch === 1);
+      await world.until("the new epoch", async () => (await restored.node.status()).catalog.epoch > 0);
       await adding;
       const peer = await world.synced(b, restored);
       assert.equal(peer.agents, 21);
@@ -73,7 +73,7 @@ describe("threats: restored and copied data directories", () => {
       const restored = await world.restart(a, before, { unsure: true, peers: [late, b] });
       await restored.add("since");
       world.assertNoContradiction();
-      assert.equal((await restored.node.status()).catalog.epoch, 1);
+      assert.ok((await restored.node.status()).catalog.epoch > 0);
       world.assertNoContradiction();
     });
   });
@@ -95,7 +95,7 @@ describe("threats: restored and copied data directories", () => {
       isFull = false;
       await world.until("the new epoch", async () => {
         const status = await restored.node.status().catch(() => undefined);
-        return status?.catalog.epoch === 1 && status.catalog.paused === null;
+        return (status?.catalog.epoch ?? 0) > 0 && status.catalog.paused === null;
       });
       assert.ok(world.simulation.nowMs - startedMs < 8 * SETTLE_MS);
       await restored.add("since");
@@ -114,7 +114,7 @@ describe("threats: restored and copied data directories", () => {
       world.kill(one);
       // Started from the older copy, and nobody said so: its peers do.
       const two = await world.restart(a, twinDisk, { peers: [b] });
-      await world.until("the doubt to be settled", async () => (await two.node.status()).catalog.epoch === 1);
+      await world.until("the doubt to be settled", async () => (await two.node.status()).catalog.epoch > 0);
       await two.add("by-two");
       await world.synced(b, two);
       assert.ok(await b.node.getAgent("test/by-two"));

@@ -22,8 +22,8 @@ export interface DataDirectory {
   readonly path: string;
   readonly storeDirectory: string;
   /**
-   * The recorded identity does not match: the directory was copied, restored or moved to another machine, or its store was
-   * lost, so it may hold an older state than the one that this registry signed last (architecture, rule 7).
+   * The recorded identity does not match, or only the key is there: the directory was copied, restored or moved to another
+   * machine, or its store was lost, so it may hold an older state than the one that this registry signed last (architecture, rule 7).
    */
   readonly copied: boolean;
   /** Records the present identity, once it is settled that signing may go on. */
@@ -51,11 +51,12 @@ export class DataDirectoryError extends Error {
 /**
  * Opens the data directory, and creates it (0700) when it is missing or empty; its parent must be there. Nothing is written into a directory of a newer
  * format. @throws DataDirectoryError
+ * @param keyFile name of the key's file in it: a key that is there before anything else has signed elsewhere
  */
-export async function openDataDirectory(path: string, host: HostIdentity): Promise<DataDirectory> {
+export async function openDataDirectory(path: string, host: HostIdentity, keyFile: string): Promise<DataDirectory> {
   const directory = resolve(path);
   try {
-    return await openOrCreate(directory, host);
+    return await openOrCreate(directory, host, keyFile);
   } catch (cause) {
     if (cause instanceof DataDirectoryError) throw cause;
     const message = `the data directory ${directory} cannot be used: ${(cause as Error).message}`;
@@ -63,13 +64,13 @@ export async function openDataDirectory(path: string, host: HostIdentity): Promi
   }
 }
 
-async function openOrCreate(directory: string, host: HostIdentity): Promise<DataDirectory> {
+async function openOrCreate(directory: string, host: HostIdentity, keyFile: string): Promise<DataDirectory> {
   const storeDirectory = join(directory, STORE_DIRECTORY);
   await ensureDirectory(directory);
   await checkFormat(directory, storeDirectory);
   await ensureDirectory(storeDirectory);
   const recorded = await readRecorded(join(directory, IDENTITY_FILE));
-  const isFresh = recorded === undefined && (await isEmptyStore(storeDirectory));
+  const isFresh = recorded === undefined && (await isEmptyStore(storeDirectory)) && !(await exists(join(directory, keyFile)));
   await writeFile(join(storeDirectory, MARKER_FILE), "", { flag: "a", mode: 0o600 });
   const acceptIdentity = async (): Promise<void> => {
     const present = await presentIdentity(directory, storeDirectory, host);

@@ -2,7 +2,9 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
+import { openDataDirectory } from "../../adapters/level/data-directory.ts";
 import { makeDirectory } from "../../adapters/system/directory.ts";
+import { hostFacts } from "../../adapters/system/host.ts";
 import { loadOrCreateKeyFile } from "../../adapters/system/key-file.ts";
 import { KEY_FILE_NAME } from "../../config.ts";
 import { createKeyMaterial } from "../../identity/key-material.ts";
@@ -25,6 +27,8 @@ export function initCommand(program: Command, cli: Cli): void {
       for (const warning of settings.warnings) cli.warn(warning);
       const { dataDir, name } = settings.config;
       await makeDataDirectory(dataDir);
+      // Its identity is recorded with the key: a key that is found alone later has been somewhere else before.
+      await openDataDirectory(dataDir, hostFacts(), KEY_FILE_NAME);
       const keyFile = join(dataDir, KEY_FILE_NAME);
       const key = await loadOrCreateKeyFile(keyFile);
       const { did, peerId, trustDomain } = createKeyMaterial(key.seed);

@@ -13,6 +13,7 @@ import {
 import { openLevelStore } from "../../../src/adapters/level/level-store.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
+const KEY = "registry.key";
 const HOST = { machineId: "machine-1", bootId: "boot-1" };
 
 describe("level: data directory", () => {
@@ -26,7 +27,7 @@ describe("level: data directory", () => {
   });
   afterEach(() => remove());
 
-  const isCopied = async (at: string = path, host = HOST): Promise<boolean> => (await openDataDirectory(at, host)).copied;
+  const isCopied = async (at: string = path, host = HOST): Promise<boolean> => (await openDataDirectory(at, host, KEY)).copied;
 
   const refusedWith =
     (code: DataDirectoryErrorCode, ...words: readonly string[]) =>
@@ -39,19 +40,32 @@ describe("level: data directory", () => {
 
   /** A directory in use: a store with content, as a backup would find it. */
   async function filled(): Promise<void> {
-    const { storeDirectory } = await openDataDirectory(path, HOST);
+    const { storeDirectory } = await openDataDirectory(path, HOST, KEY);
     const { store } = await openLevelStore({ directory: storeDirectory });
     await store.batch([{ type: "put", key: Buffer.from("k"), value: Buffer.from("v") }], { durable: true });
     await store.close();
   }
 
   it("creates itself for its owner alone, and opens again as the same", async () => {
-    const first = await openDataDirectory(path, HOST);
+    const first = await openDataDirectory(path, HOST, KEY);
     assert.equal(first.copied, false);
     assert.equal((await stat(path)).mode & 0o777, 0o700);
     assert.deepEqual(JSON.parse(await readFile(join(path, FORMAT_FILE), "utf8")), { format: DATA_FORMAT });
     await filled();
     assert.equal(await isCopied(), false);
+  });
+
+  it("T53 says so when only the key was put back, and until signing may go on; one that was made here is no stranger", async () => {
+    await mkdir(path);
+    await writeFile(join(path, KEY), "a key that signed elsewhere");
+    assert.equal(await isCopied(), true);
+    assert.equal(await isCopied(), true, "the start before this one settled nothing");
+    await (await openDataDirectory(path, HOST, KEY)).acceptIdentity();
+    assert.equal(await isCopied(), false);
+    const made = join(root, "made");
+    assert.equal(await isCopied(made), false);
+    await writeFile(join(made, KEY), "a key of its own");
+    assert.equal(await isCopied(made), false);
   });
 
   it("opens through a relative path and a symbolic link as the same directory", async () => {
@@ -76,7 +90,7 @@ describe("level: data directory", () => {
     await filled();
     const copy = join(root, "copy");
     await cp(path, copy, { recursive: true, preserveTimestamps: true });
-    const opened = await openDataDirectory(copy, HOST);
+    const opened = await openDataDirectory(copy, HOST, KEY);
     assert.equal(opened.copied, true);
     assert.equal(await isCopied(copy), true, "opening alone accepts nothing");
     await opened.acceptIdentity();
@@ -121,7 +135,7 @@ describe("level: data directory", () => {
   });
 
   it("is fresh after a first start that was cut short", async () => {
-    await openDataDirectory(path, HOST);
+    await openDataDirectory(path, HOST, KEY);
     await rm(join(path, IDENTITY_FILE));
     assert.equal(await isCopied(), false);
     await rm(join(path, "store", MARKER_FILE));
@@ -133,7 +147,7 @@ describe("level: data directory", () => {
     await mkdir(path);
     await writeFile(join(path, FORMAT_FILE), JSON.stringify({ format: DATA_FORMAT + 1 }));
     const words = [`format ${DATA_FORMAT + 1}`, `up to ${DATA_FORMAT}`, "newer version", path];
-    await assert.rejects(openDataDirectory(path, HOST), refusedWith("newer_format", ...words));
+    await assert.rejects(openDataDirectory(path, HOST, KEY), refusedWith("newer_format", ...words));
     await assert.rejects(stat(join(path, "store")));
   });
 
@@ -141,14 +155,14 @@ describe("level: data directory", () => {
     await filled();
     for (const content of ["", "{}", "[]", "null", '{"format":"1"}', '{"format":0}', '{"format":1.5}', "\u0000"]) {
       await writeFile(join(path, FORMAT_FILE), content);
-      await assert.rejects(openDataDirectory(path, HOST), refusedWith("damaged", FORMAT_FILE));
+      await assert.rejects(openDataDirectory(path, HOST, KEY), refusedWith("damaged", FORMAT_FILE));
     }
     await rm(join(path, FORMAT_FILE));
-    await assert.rejects(openDataDirectory(path, HOST), refusedWith("damaged", FORMAT_FILE));
+    await assert.rejects(openDataDirectory(path, HOST, KEY), refusedWith("damaged", FORMAT_FILE));
   });
 
   it("says so when the path is a file", async () => {
     await writeFile(path, "");
-    await assert.rejects(openDataDirectory(path, HOST), refusedWith("unusable", path));
+    await assert.rejects(openDataDirectory(path, HOST, KEY), refusedWith("unusable", path));
   });
 });

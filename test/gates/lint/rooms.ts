@@ -128,7 +128,11 @@ function cliRooms(): Room[] {
     { path: "src/cli/", mayImport, packages: "any" },
     { path: "src/cli/registry.js", mayImport: ["dist/src/cli/main.js"], packages: [] },
     { path: `${commands}start.ts`, mayImport: start, packages: "any" },
-    { path: `${commands}init.ts`, mayImport: [...key, "src/adapters/system/directory.ts"], packages: "any" },
+    {
+      path: `${commands}init.ts`,
+      mayImport: [...key, "src/adapters/level/data-directory.ts", "src/adapters/system/"],
+      packages: "any",
+    },
     { path: `${commands}id.ts`, mayImport: key, packages: "any" },
   ];
 }
