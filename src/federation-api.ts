@@ -16,8 +16,11 @@ export interface FederationNode {
   catalogPage(request: PageRequest): Promise<CatalogPage | PageRefusal>;
   /** What we hold of a registry; `undefined` when it never introduced itself. */
   knownRegistry(did: string): Promise<KnownRegistry | undefined>;
-  /** Takes one request of `did` from its budget, which counts over all transports. */
-  takeRequest(did: string): RequestBudget;
+  /**
+   * Takes one request of `did` from its budget, which counts over all transports. A `continuation`, a later page of a sync whose
+   * first page was paid for, has a budget of its own: a whole sync counts as one request.
+   */
+  takeRequest(did: string, kind?: "request" | "continuation"): RequestBudget;
   /** Our URLs or trust bundle changed: our descriptor is made anew. */
   facadeChanged(): void;
 }
