@@ -25,6 +25,9 @@ export interface RegistryNode {
   syncNow(did?: string): Promise<SyncStatus[]>;
   syncStatus(): Promise<SyncStatus[]>;
 
+  /** Looks at what only a running node can see. What is wrong is in the answer, never thrown. */
+  diagnose(): Promise<Diagnosis>;
+
   /** Drains: refuses new work, finishes commits under way, closes streams and stores. Safe to call twice. */
   stop(): Promise<void>;
 }
@@ -50,6 +53,8 @@ export interface Status {
   readonly peers: readonly PeerStatus[];
   readonly uptimeSeconds: number;
   readonly evidence: number;
+  /** The HTTPS interface as others reach it, best URL; `null` when it is switched off. */
+  readonly http: { readonly url: string } | null;
 }
 
 export interface CatalogStatus {
@@ -83,6 +88,12 @@ export interface PeerStatus {
   readonly configured: boolean;
   /** Records that are replicated but fail the check, so they are never shown. */
   readonly refusedRecords: number;
+  /** The alias that it claims; `null` for none. */
+  readonly domain: string | null;
+  /** Whether the DID document of `domain` points back to it. */
+  readonly domainVerified: boolean;
+  /** How it is followed; `null` while it cannot be reached, or is not followed. */
+  readonly transport: "libp2p" | "http" | null;
 }
 
 export interface SyncStatus {
@@ -97,6 +108,26 @@ export interface SyncStatus {
   readonly targetRoot: string | null;
   readonly lastSync: string | null;
   readonly lastError: string | null;
+}
+
+/** What a node finds when it looks at itself. */
+export interface Diagnosis {
+  /** Its wall clock, ISO 8601. */
+  readonly time: string;
+  readonly checks: readonly Check[];
+}
+
+export interface Check {
+  /** Stable for scripts: an area such as `store`, and the DID or address after a blank where it is one of many. */
+  readonly name: string;
+  /** `warning` limits what works, `failed` keeps the registry from its work, `skipped` could not be looked at. */
+  readonly state: "ok" | "warning" | "failed" | "skipped";
+  /** What was found, in one line. */
+  readonly found: string;
+  /** What to do about it; `null` when there is nothing to do. */
+  readonly fix: string | null;
+  /** Milliseconds that the look took. */
+  readonly tookMs: number;
 }
 
 /** What an owner or importer hands in: without a DID one is minted from `humanReadableId`. */

@@ -18,6 +18,7 @@ import {
 } from "./api.ts";
 import { resolveClaims, type Claim } from "./catalog/conflict.ts";
 import type { CatalogMessage, CatalogueQuery, RecordProof, StoredRecord } from "./catalog/messages.ts";
+import { diagnose } from "./diagnosis.ts";
 import { nameKey } from "./catalog/mutations.ts";
 import { OWN_CATALOGUE, rowKey } from "./catalog/rows.ts";
 import type { RegistryIdentity } from "./identity/registry-identity.ts";
@@ -89,6 +90,13 @@ export class Operations {
       listPeers: async () => [...(await this.#status()).peers],
       syncNow: (did) => this.#sync(did),
       syncStatus: () => this.#syncStatus(),
+      diagnose: () =>
+        diagnose({
+          ...{ clock: this.#parts.clock, store: this.#parts.store },
+          status: () => this.#status(),
+          syncStatus: () => this.#syncStatus(),
+          members: async () => (await this.#membership<MembershipStatus>((reply) => ({ type: "status", reply }))).members,
+        }),
       stop: () => (this.#stopped ??= stop()),
     };
   }
@@ -116,11 +124,12 @@ export class Operations {
         lastSync: replica?.lastSync ?? null,
         followed: replica !== undefined,
         refusedRecords: replica?.refusedRecords ?? 0,
+        ...{ domain: null, domainVerified: false, transport: connected && replica !== undefined ? "libp2p" : null },
       };
     });
     const uptimeSeconds = Math.floor((clock.monotonic() - startedAtMs) / 1_000);
     const addresses = { multiaddrs: network.addresses(), listening: network.listening() };
-    return { ...this.#names(), ...addresses, catalog, peers, uptimeSeconds, evidence: membership.evidence };
+    return { ...this.#names(), ...addresses, catalog, peers, uptimeSeconds, evidence: membership.evidence, http: null };
   }
 
   async #replicaStatus(): Promise<Map<string, ReplicaStatus>> {

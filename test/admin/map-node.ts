@@ -2,6 +2,7 @@ import type {
   AgentInput,
   AgentPage,
   AgentView,
+  Diagnosis,
   Identity,
   ListQuery,
   Mutation,
@@ -31,6 +32,8 @@ export class MapNode implements StoppableNode {
   beforeMutate: (mutations: readonly Mutation[]) => Promise<void> = () => Promise.resolve();
   onStop: () => void = () => {};
   sync: SyncStatus[] = [];
+  http: { url: string } | null = null;
+  diagnosis: Diagnosis = { time: "2026-01-01T00:00:00.000Z", checks: [] };
   syncing: Promise<void> = Promise.resolve();
 
   identity(): Identity {
@@ -49,7 +52,8 @@ export class MapNode implements StoppableNode {
     };
     const peers = await this.listPeers();
     const multiaddrs = [`/ip4/127.0.0.1/tcp/9470/p2p/${peerId}`];
-    return { name, did, peerId, spiffeId, multiaddrs, listening: [], catalog, peers, uptimeSeconds: 61, evidence: 0 };
+    const rest = { listening: [], uptimeSeconds: 61, evidence: 0, http: this.http };
+    return { name, did, peerId, spiffeId, multiaddrs, catalog, peers, ...rest };
   }
 
   async mutate(mutations: readonly Mutation[]): Promise<MutationResult[]> {
@@ -101,6 +105,10 @@ export class MapNode implements StoppableNode {
 
   syncStatus(): Promise<SyncStatus[]> {
     return Promise.resolve(this.sync);
+  }
+
+  diagnose(): Promise<Diagnosis> {
+    return Promise.resolve(this.diagnosis);
   }
 
   stop(): Promise<void> {

@@ -5,6 +5,7 @@ import { nextHlc } from "../../protocols/record/hlc.ts";
 import type { AgentRecord } from "../../protocols/record/record.ts";
 import {
   NodeError,
+  type Diagnosis,
   type Identity,
   type ListQuery,
   type Mutation,
@@ -120,10 +121,16 @@ class StandIn implements RegistryNode {
         followed: true,
         configured: false,
         refusedRecords: 0,
+        ...{ domain: null, domainVerified: false, transport: "libp2p" as const },
       })),
       uptimeSeconds: this.#ports.clock.monotonic() / 1_000,
       evidence: 0,
+      http: null,
     };
+  }
+
+  diagnose(): Promise<Diagnosis> {
+    return Promise.resolve({ time: new Date(this.#ports.clock.now()).toISOString(), checks: [] });
   }
 
   identity(): Identity {

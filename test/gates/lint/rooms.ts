@@ -44,9 +44,13 @@ export const ROOMS: readonly Room[] = [
     packages: PURE,
   },
 
+  { path: "src/diagnosis.ts", mayImport: [...PORTS, "src/api.ts", ...MESSAGES], packages: [] },
   {
     path: "src/operations.ts",
-    mayImport: [...PORTS, "src/actors/", "src/api.ts", "src/federation-api.ts", "src/identity/", ...NOUN_FOLDERS],
+    mayImport: [
+      ...[...PORTS, "src/actors/", "src/api.ts", "src/federation-api.ts", "src/diagnosis.ts", "src/identity/"],
+      ...NOUN_FOLDERS,
+    ],
     mayNotImport: ACTORS,
     packages: [],
   },
