@@ -38,6 +38,12 @@ export type ProtocolErrorCode =
   | "wrong_epoch"
   | "foreign_did"
   | "agent_signature_missing"
+  // signed requests and answers
+  | "bad_header"
+  | "clock_skew"
+  | "wrong_audience"
+  | "wrong_authority"
+  | "bad_digest"
   // checkpoint, log and map
   | "bad_note"
   | "wrong_origin"
