@@ -178,8 +178,7 @@ const registryDid = z.string().refine((did) => !isThrowing(() => publicKeyOfDid(
   error: (issue) => `"${String(issue.input)}" is not the DID of a registry`,
 });
 
-/** Checks a whole configuration and names every mistake by its field (zod issue paths). */
-export const registryConfigSchema: z.ZodType<RegistryConfig> = z.strictObject({
+const fields: z.ZodType<RegistryConfig> = z.strictObject({
   name: z.string().superRefine((name, context) => {
     const problem = registryNameProblem(name);
     if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
@@ -213,3 +212,46 @@ export const registryConfigSchema: z.ZodType<RegistryConfig> = z.strictObject({
   connectionsMax: bound(1, CONNECTIONS_CEILING),
   requestsPerPeerPerMinuteMax: bound(1, REQUESTS_CEILING),
 });
+
+/** A rule over several fields: the mistake is told of `field`, whatever else is wrong. */
+interface Rule {
+  readonly field: keyof RegistryConfig;
+  readonly isKept: (config: RegistryConfig) => boolean;
+  readonly problem: string;
+  readonly fix: string;
+}
+
+const RULES: readonly Rule[] = [
+  {
+    field: "tlsCertificate",
+    isKept: ({ tlsCertificate, tlsKey }) => tlsCertificate !== null || tlsKey === null,
+    problem: "is missing, while its key is named",
+    fix: "name the PEM file of the certificate chain too, or leave the key out",
+  },
+  {
+    field: "tlsKey",
+    isKept: ({ tlsCertificate, tlsKey }) => tlsKey !== null || tlsCertificate === null,
+    problem: "is missing, while its certificate is named",
+    fix: "name the PEM file of the certificate's private key too, or leave the certificate out",
+  },
+  {
+    field: "domain",
+    isKept: ({ domain, tlsCertificate }) => domain !== null || tlsCertificate === null,
+    problem: "is missing, while a certificate of the public web is named, which is served for it",
+    fix: "name the host for which that certificate was made, or leave the certificate out",
+  },
+  {
+    field: "tlsCertificate",
+    isKept: ({ http, tlsCertificate }) => http !== null || tlsCertificate === null,
+    problem: "is never served: the HTTPS interface is switched off",
+    fix: "name where the HTTPS interface listens, such as 0.0.0.0:8443, or leave the certificate out",
+  },
+];
+
+/** Checks a whole configuration and names every mistake by its field (zod issue paths; `params.fix` where the usual one does not fit). */
+export const registryConfigSchema: z.ZodType<RegistryConfig> = RULES.reduce<z.ZodType<RegistryConfig>>(
+  (schema, { field, isKept, problem, fix }) =>
+    // Also beside other mistakes, so that all are told at once.
+    schema.refine(isKept, { path: [field], message: problem, params: { fix }, when: () => true }),
+  fields,
+);

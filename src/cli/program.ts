@@ -75,9 +75,11 @@ interface ProgramOptions {
 function report(error: unknown, io: CliIo, options: ProgramOptions): void {
   const message = error instanceof Error ? error.message : String(error);
   if (options.json === true) {
-    const mistakes = error instanceof SettingsError ? { mistakes: error.mistakes } : {};
+    const mistakes = error instanceof SettingsError ? { mistakes: error.mistakes, warnings: error.warnings } : {};
     io.stderr.write(JSON.stringify({ error: { code: errorCodeOf(error), message, ...mistakes } }) + "\n");
   } else {
+    const warnings = error instanceof SettingsError ? error.warnings : [];
+    for (const text of warnings) io.stderr.write(`${paint(io.stderr, io.environment, "yellow", "warning:")} ${text}\n`);
     io.stderr.write(`${paint(io.stderr, io.environment, "red", "error:")} ${message}\n`);
   }
   const level = options.logLevel ?? io.environment["REGISTRY_LOG_LEVEL"];

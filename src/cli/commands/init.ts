@@ -12,7 +12,7 @@ import { spiffeId } from "../../identity/name.ts";
 import type { Cli } from "../cli.ts";
 import { CliError, EXIT } from "../exit.ts";
 import { addSettingOptions } from "../setting-options.ts";
-import { SETTINGS } from "../settings/definitions.ts";
+import { SETTINGS, settingText } from "../settings/definitions.ts";
 import { ENV_FILE_NAME, type ResolvedSettings } from "../settings/resolve.ts";
 import { envTemplate } from "../settings/template.ts";
 import { facts } from "../text.ts";
@@ -63,5 +63,5 @@ async function makeDataDirectory(path: string): Promise<void> {
 /** What was said by flag or environment becomes part of the file; defaults stay comments. */
 function chosenTexts({ config, origins }: ResolvedSettings): Record<string, string> {
   const chosen = SETTINGS.filter(({ field }) => origins[field].kind !== "default");
-  return Object.fromEntries(chosen.map(({ field, variable }) => [variable, [config[field] ?? ""].flat().join(",")]));
+  return Object.fromEntries(chosen.map((setting) => [setting.variable, settingText(setting, config)]));
 }

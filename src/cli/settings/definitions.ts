@@ -191,8 +191,14 @@ export const SETTINGS: readonly Setting[] = [
 
 /** The text that gives `setting` its default; empty where the default is nothing. */
 export function defaultText(setting: Setting): string {
-  const value = CONFIG_DEFAULTS[setting.field];
-  if (value === null) return "";
+  return settingText(setting, CONFIG_DEFAULTS);
+}
+
+/** What an env file says to give `setting` the value that it has in `config`. */
+export function settingText({ field, kind }: Setting, config: RegistryConfig): string {
+  const value = config[field];
+  // An empty text means the default, so that nothing has a word of its own where the default is something.
+  if (value === null) return kind === "optional" && CONFIG_DEFAULTS[field] !== null ? "none" : "";
   return Array.isArray(value) ? value.join(",") : String(value);
 }
 

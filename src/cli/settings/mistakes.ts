@@ -12,11 +12,14 @@ export interface SettingMistake {
 export class SettingsError extends Error {
   override readonly name = "SettingsError";
   readonly mistakes: readonly SettingMistake[];
+  /** Unknown variables and the like: a misspelt name is often why another setting is missing. */
+  readonly warnings: readonly string[];
 
-  constructor(mistakes: readonly SettingMistake[]) {
+  constructor(mistakes: readonly SettingMistake[], warnings: readonly string[]) {
     const count = mistakes.length === 1 ? "a setting is" : `${mistakes.length} settings are`;
     super([`${count} not right:`, ...mistakes.map(describe)].join("\n"));
     this.mistakes = mistakes;
+    this.warnings = warnings;
   }
 }
 

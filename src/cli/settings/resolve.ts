@@ -51,12 +51,16 @@ export function resolveSettings(sources: SettingSources, only?: readonly Field[]
   const checked = registryConfigSchema.safeParse(candidate);
   for (const issue of checked.error?.issues ?? []) mistakes.push(mistakeOf(issue, found));
   const relevant = only === undefined ? mistakes : mistakes.filter((mistake) => concerns(mistake, only));
-  if (relevant.length > 0) throw new SettingsError(relevant);
+  const warnings = unknownVariables(sources, file);
+  if (relevant.length > 0) throw new SettingsError(relevant, warnings);
   const config = (checked.success ? checked.data : { ...CONFIG_DEFAULTS, ...candidate }) as RegistryConfig;
+  const path = (name: string): string => resolve(sources.workingDirectory, name);
+  const { dataDir, tlsCertificate, tlsKey } = config;
+  const tls = { tlsCertificate: tlsCertificate && path(tlsCertificate), tlsKey: tlsKey && path(tlsKey) };
   return {
-    config: { ...config, dataDir: resolve(sources.workingDirectory, config.dataDir) },
+    config: { ...config, dataDir: path(dataDir), ...tls },
     origins: Object.fromEntries([...found].map(([field, { origin }]) => [field, origin])) as Record<Field, Origin>,
-    warnings: unknownVariables(sources, file),
+    warnings,
   };
 }
 
