@@ -136,7 +136,10 @@ function checkParameters([, parameters]: InnerList, fields: RequestFields): void
 /** Libraries add it by themselves; X-Registry-Timestamp is what counts, so it must only not contradict that. */
 function checkCreated(created: unknown, timestampMs: number): void {
   if (typeof created === "number" && Math.abs(created * 1_000 - timestampMs) <= SKEW_MS_MAX) return;
-  throw badHeader(SIGNATURE_INPUT_HEADER, `has a parameter "created" more than ${SKEW_MS_MAX} ms from X-Registry-Timestamp`);
+  throw badHeader(
+    SIGNATURE_INPUT_HEADER,
+    `has a parameter "created" that is no time within ${SKEW_MS_MAX} ms of X-Registry-Timestamp`,
+  );
 }
 
 /** A dictionary of one member in the canonical form of RFC 9651 §4.1, so that there is one spelling and no key stands twice. */
