@@ -17,9 +17,10 @@ import type { Catalogue, Change } from "./catalogue.ts";
 import { collect, decide, lookUp, type Queued } from "./group-commit.ts";
 import { loadCatalogue } from "./load.ts";
 import type { CatalogMessage, Published } from "./messages.ts";
-import { CatalogueQueries, type RunTask } from "./queries.ts";
+import { CatalogueQueries } from "./queries.ts";
 import { prune } from "./prune.ts";
 import { OWN_CATALOGUE } from "./rows.ts";
+import type { RunTask } from "./tasks.ts";
 
 /** After a commit the next one waits this long, so that a busy catalogue signs at most 4 versions a second. */
 export const COMMIT_INTERVAL_MS = 250;
@@ -242,6 +243,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
       ...catalogue.changeOperations(changes, sequence),
       ...buckets.operations,
       catalogue.leafOperation(catalogue.log.size - 1, leaf),
+      catalogue.rootOperation(),
       catalogue.headOperation(),
     ];
     this.#task(

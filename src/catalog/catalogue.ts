@@ -43,6 +43,8 @@ export class Catalogue {
   unchecked = false;
   /** Whether rows of these kinds may stand in the store: where none do, none are looked up. */
   readonly mayHave: { names: boolean; tombstones: boolean } = { names: true, tombstones: true };
+  /** Counts whatever may change which records are shown: changes of the map, of verdicts, of the epoch. */
+  touched = 0;
   /** Bulk sessions since the catalogue was loaded. */
   bulks = 0;
   previous: string | undefined;
@@ -82,6 +84,7 @@ export class Catalogue {
 
   /** Starts a new log for `epoch`; the map stays as it is. `previous` is the final checkpoint of the epoch before. */
   startEpoch(epoch: number, previous: string | undefined): void {
+    this.touched += 1;
     this.sequenceBase = this.sequence;
     this.epoch = epoch;
     this.previous = previous;
@@ -92,6 +95,7 @@ export class Catalogue {
   /** Changes the map; call the returned function to take all of it back. Hashes are stale until `map.update()`. */
   apply(changes: readonly Change[]): () => void {
     const journal: { key: Uint8Array; value: Uint8Array | undefined; refused: string | undefined }[] = [];
+    if (changes.length > 0) this.touched += 1;
     for (const { key, value, refused } of changes) {
       const name = this.refused.size > 0 || refused !== undefined ? hex(key) : undefined;
       const before = value === undefined ? this.map.delete(key) : this.map.set(key, value);
@@ -99,6 +103,7 @@ export class Catalogue {
       if (name !== undefined) this.#mark(name, refused);
     }
     return () => {
+      this.touched += 1;
       for (const { key, value, refused } of journal.reverse()) {
         if (value === undefined) this.map.delete(key);
         else this.map.set(key, value);
@@ -110,6 +115,7 @@ export class Catalogue {
 
   /** Marks a key whose record may not be shown. */
   refuse(key: Uint8Array, reason: string): void {
+    this.touched += 1;
     this.#mark(hex(key), reason);
   }
 
@@ -166,6 +172,12 @@ export class Catalogue {
 
   leafOperation(index: number, leaf: Uint8Array): StoreOperation {
     return { type: "put", key: rowKey(this.number, "leaf", u48(index)), value: leaf };
+  }
+
+  /** The row by which a follower's map root is found again. */
+  rootOperation(): StoreOperation {
+    const root = Buffer.from(this.mapRoot, "hex");
+    return { type: "put", key: rowKey(this.number, "root", root, u48(this.sequence)), value: PRESENT };
   }
 
   headOperation(): StoreOperation {

@@ -6,7 +6,8 @@ import type { MutationResult } from "../api.ts";
 import { StoreError, type StoreOperation, type StoreReader } from "../ports/store.ts";
 import type { Catalogue, Change } from "./catalogue.ts";
 import { nameKey, prepare, write, type Existing, type Prepared, type WriteContext } from "./mutations.ts";
-import { OWN_CATALOGUE, readU48, rowKey, u48 } from "./rows.ts";
+import { OWN_CATALOGUE, readU48, rowKey } from "./rows.ts";
+import { tombstoneRow } from "./tombstone.ts";
 import type { Mutation } from "../api.ts";
 
 /** A mutation in the queue, with where its result goes. */
@@ -122,7 +123,7 @@ export function decide(
     if (written.change === undefined) continue;
     changes.push(written.change);
     if (written.deleted !== undefined) {
-      const value = Buffer.concat([u48(written.deleted), u48(context.nowMs)]);
+      const value = tombstoneRow(written.deleted, context.nowMs, item.did);
       operations.push({ type: "put", key: rowKey(OWN_CATALOGUE, "tombstone", item.key), value });
       catalogue.mayHave.tombstones = true;
     } else if (existing.tombstone !== undefined) {

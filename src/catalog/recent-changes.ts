@@ -41,6 +41,20 @@ export class RecentChanges {
     return this.#versions.findLast((version) => version.sequence === sequence)?.mapRoot;
   }
 
+  /** The newest remembered version with this map root (hex). */
+  sequenceOf(mapRoot: string): number | undefined {
+    return this.#versions.findLast((version) => version.mapRoot === mapRoot)?.sequence;
+  }
+
+  /** Keys changed after `sequence` in any order, some more than once; `undefined` as for `after`. */
+  since(sequence: number): Iterable<Uint8Array> | undefined {
+    if (sequence < this.#since) return undefined;
+    const versions = this.#versions;
+    return (function* () {
+      for (const version of versions) if (version.sequence > sequence) yield* version.keys;
+    })();
+  }
+
   /** Keys changed after `sequence`, ascending and unique; `undefined` when that is longer ago than we remember. */
   after(sequence: number): Uint8Array[] | undefined {
     if (sequence < this.#since) return undefined;

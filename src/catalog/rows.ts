@@ -18,12 +18,14 @@ const TABLES = {
   record: "r",
   /** K → why the record is replicated but not admitted. */
   refused: "x",
-  /** K → the revision that a deleted agent of ours had reached. */
+  /** K → what stays of a deleted agent of ours (see `tombstone.ts`). */
   tombstone: "d",
   /** Hash of a humanReadableId → K: only for agents whose DID does not already spell it. */
   name: "n",
   /** Sequence, K → nothing: K changed in that version. */
   change: "s",
+  /** Map root, sequence → nothing: our own catalogue had that root in that version. */
+  root: "m",
   /** Depth, index → sorted K ‖ V. */
   bucket: "t",
   /** Index → leaf of the log: commit bytes where we know them, else the leaf hash alone. */

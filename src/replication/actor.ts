@@ -10,7 +10,8 @@ import type { Actor, Context, Outcome, Reply } from "../actors/actor.ts";
 import { Stash } from "../actors/stash.ts";
 import { NodeError, type SyncStatus } from "../api.ts";
 import type { Catalogue } from "../catalog/catalogue.ts";
-import { CatalogueQueries, type RunTask } from "../catalog/queries.ts";
+import { CatalogueQueries } from "../catalog/queries.ts";
+import type { RunTask } from "../catalog/tasks.ts";
 import { checkAdmission } from "./admission-pass.ts";
 import { contradiction, isInHistory } from "./contradiction.ts";
 import { Attempts, type Setback } from "./attempts.ts";
@@ -42,6 +43,8 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
   #lastError: string | null = null;
   #waiters: Reply<SyncStatus>[] = [];
   #stored: StoredPart | undefined;
+  /** `catalogue.touched` when it was last told; no number of a catalogue that was just loaded. */
+  #touched = -1;
   #progress = { received: 0, total: 0 };
 
   constructor(options: ReplicaOptions, context: Context<ReplicaMessage>) {
@@ -106,10 +109,17 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
   #idle(catalogue: Catalogue): void {
     this.#running = false;
     this.#stored = storedPart(catalogue);
-    this.#options.changed(this.#status(catalogue));
+    this.#changed(catalogue);
     this.#check(catalogue);
     this.#stash.release((message) => this.receive(message));
     this.#start(catalogue, false);
+  }
+
+  /** Before anybody hears of what changed. */
+  #changed(catalogue: Catalogue): void {
+    const shown = catalogue.touched !== this.#touched;
+    this.#touched = catalogue.touched;
+    this.#options.changed(this.#status(catalogue), shown);
   }
 
   #read(catalogue: Catalogue, bytes: Uint8Array, key: Uint8Array): AgentRecord | undefined {
@@ -131,8 +141,13 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     this.#checking = true;
     const { store, clock, log } = this.#options;
     const { bulks } = catalogue;
+    const judged = <T>(work: () => T): T => {
+      const made = work();
+      this.#changed(catalogue);
+      return made;
+    };
     this.#task(
-      (signal) => checkAdmission({ catalogue, store, clock, turn: (work) => this.#turn(work, signal) }, signal),
+      (signal) => checkAdmission({ catalogue, store, clock, turn: (work) => this.#turn(() => judged(work), signal) }, signal),
       (outcome) => {
         this.#checking = false;
         if (outcome.ok) this.#checkedBulks = bulks;

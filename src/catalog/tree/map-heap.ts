@@ -66,7 +66,7 @@ export class MapHeap {
 
   /** V of the key, a copy. */
   get(key: Uint8Array): Uint8Array | undefined {
-    const bucket = this.#bucketOf(key);
+    const bucket = this.bucketOf(key);
     const bytes = this.bucket(bucket);
     const at = search(bytes, key);
     return at >= 0 ? bytes.slice(at * LEAF_BYTES + KEY_BYTES, (at + 1) * LEAF_BYTES) : undefined;
@@ -74,7 +74,7 @@ export class MapHeap {
 
   /** Puts V under K and returns the V before. */
   set(key: Uint8Array, value: Uint8Array): Uint8Array | undefined {
-    const bucket = this.#bucketOf(key);
+    const bucket = this.bucketOf(key);
     const bytes = this.bucket(bucket);
     const at = search(bytes, key);
     this.#touch(bucket);
@@ -89,7 +89,7 @@ export class MapHeap {
 
   /** Removes K and returns the V before, if there was one. */
   delete(key: Uint8Array): Uint8Array | undefined {
-    const bucket = this.#bucketOf(key);
+    const bucket = this.bucketOf(key);
     const bytes = this.bucket(bucket);
     const at = search(bytes, key);
     if (at < 0) return undefined;
@@ -147,7 +147,7 @@ export class MapHeap {
     if (!Number.isInteger(leaves) || this.#count[index] !== 0) return false;
     for (let i = 0; i < leaves; i++) {
       const key = bytes.subarray(i * LEAF_BYTES, i * LEAF_BYTES + KEY_BYTES);
-      if (this.#bucketOf(key) !== index) return false;
+      if (this.bucketOf(key) !== index) return false;
       if (i > 0 && compare(bytes.subarray((i - 1) * LEAF_BYTES, (i - 1) * LEAF_BYTES + KEY_BYTES), key) >= 0) return false;
     }
     this.#replace(index, bytes);
@@ -185,7 +185,8 @@ export class MapHeap {
     this.#changed.add(bucket);
   }
 
-  #bucketOf(key: Uint8Array): number {
+  /** The bucket in which a key has its place. */
+  bucketOf(key: Uint8Array): number {
     const word = (((key[0] as number) << 24) | ((key[1] as number) << 16) | ((key[2] as number) << 8) | (key[3] as number)) >>> 0;
     return word >>> (32 - this.#depth);
   }

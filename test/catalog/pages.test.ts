@@ -1,0 +1,244 @@
+import assert from "node:assert/strict";
+import { verifyHead } from "../../protocols/checkpoint/head.ts";
+import { EMPTY } from "../../protocols/checkpoint/map.ts";
+import { verifyMultiproof, type Claim } from "../../protocols/checkpoint/map-multiproof.ts";
+import { verifyAbsence, verifyInclusion } from "../../protocols/checkpoint/map-proof.ts";
+import {
+  PAGE_CURSOR_LENGTH_MAX,
+  PAGE_RECORD_BYTES_MAX,
+  type CatalogPage,
+  type PageRefusal,
+  type PageRequest,
+} from "../../protocols/http/catalog-page.ts";
+import { compare, equal, hex } from "../../protocols/lib/bytes.ts";
+import { mintDid } from "../../protocols/lib/did.ts";
+import { keyOf, valueOf } from "../../protocols/lib/hash.ts";
+import { MemoryStore } from "../../src/adapters/memory/store.ts";
+import { HEARTBEAT_MS } from "../../src/catalog/actor.ts";
+import { CHANGES_KEPT_MS } from "../../src/catalog/prune.ts";
+import { OWN_CATALOGUE, rowKey, tableRange } from "../../src/catalog/rows.ts";
+import { ACME } from "../protocols/checkpoint/support.ts";
+import { Bench, put, quiet } from "./support.ts";
+
+const did = (name: string): string => mintDid(ACME.publicKey, name);
+const names = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, i) => `acme/${prefix}-${i}`);
+
+async function open(store = new MemoryStore()): Promise<Bench> {
+  const bench = new Bench({ store });
+  await quiet();
+  return bench;
+}
+
+function ask(bench: Bench, request: Partial<PageRequest> = {}): Promise<CatalogPage | PageRefusal> {
+  const whole: PageRequest = { limit: 1_000, proofs: "multi", ...request };
+  return bench.ask((reply) => ({ type: "page", request: whole, reply }));
+}
+
+async function page(bench: Bench, request: Partial<PageRequest> = {}): Promise<CatalogPage> {
+  const answer = await ask(bench, request);
+  if (typeof answer === "string") assert.fail(`refused: ${answer}`);
+  check(answer);
+  return answer;
+}
+
+/** Every change is proven in the page's own version, and the keys ascend. */
+function check({ head, changes, multiproof }: CatalogPage): void {
+  const root = Buffer.from(verifyHead(head).commit.roots.map, "hex");
+  const claims = changes.map((change): Claim => [keyOf(change.did), change.op === "delete" ? undefined : valueOf(change.record)]);
+  if (multiproof !== undefined) verifyMultiproof(root, claims, multiproof);
+  claims.forEach(([key, value], i) => {
+    const { proof } = changes[i] as CatalogPage["changes"][number];
+    if (proof !== undefined && value !== undefined) verifyInclusion(root, key, value, proof);
+    else if (proof !== undefined) verifyAbsence(root, key, proof);
+    if (i > 0) assert.ok(compare((claims[i - 1] as Claim)[0], key) < 0, "keys ascend");
+  });
+}
+
+async function walk(bench: Bench, request: Partial<PageRequest> = {}): Promise<CatalogPage[]> {
+  const pages = [await page(bench, request)];
+  for (let { nextCursor } = pages[0] as CatalogPage; nextCursor !== undefined;) {
+    const next = await page(bench, { ...request, cursor: nextCursor });
+    pages.push(next);
+    nextCursor = next.nextCursor;
+  }
+  return pages;
+}
+
+const root = (bench: Bench): Buffer => Buffer.from(bench.published.at(-1)?.mapRoot ?? "", "hex");
+const ops = (pages: readonly CatalogPage[]): string[] =>
+  pages.flatMap(({ changes }) => changes.map((change) => `${change.op} ${change.did}`)).sort();
+
+describe("catalogue: pages", () => {
+  it("brings everything from the beginning, page by page, in the order of the keys", async () => {
+    const bench = await open();
+    await bench.mutate(...names("agent", 25).map((name) => put(name)));
+    const pages = await walk(bench, { limit: 10 });
+    assert.deepEqual(
+      pages.map(({ changes }) => changes.length),
+      [10, 10, 5],
+    );
+    assert.deepEqual(
+      ops(pages),
+      names("agent", 25)
+        .map((name) => `create ${did(name)}`)
+        .sort(),
+    );
+    const keys = pages.flatMap(({ changes }) => changes.map((change) => hex(keyOf(change.did))));
+    assert.deepEqual(keys, keys.toSorted());
+    for (const { syncedRoot, syncedAtMs } of pages.slice(0, -1)) assert.deepEqual([hex(syncedRoot), syncedAtMs], [hex(EMPTY), 0]);
+    assert.equal(hex(pages.at(-1)?.syncedRoot as Uint8Array), hex(root(bench)));
+  });
+
+  it("ends exactly: a last page that is full names no next one, and an empty catalogue is one empty page", async () => {
+    const bench = await open();
+    const empty = await page(bench);
+    assert.deepEqual([empty.changes.length, empty.multiproof, empty.nextCursor], [0, undefined, undefined]);
+    await bench.mutate(...names("agent", 20).map((name) => put(name)));
+    assert.equal((await walk(bench, { limit: 10 })).length, 2);
+    assert.equal((await page(bench, { limit: 0 })).changes.length, 1);
+  });
+
+  for (const proofs of ["multi", "change", "none"] as const) {
+    it(`brings what changed since a map root, with proofs "${proofs}"`, async () => {
+      const bench = await open();
+      await bench.mutate(put("acme/a"), put("acme/b"), put("acme/c"));
+      const base = root(bench);
+      await bench.mutate(put("acme/b", { version: "2.0.0" }), put("acme/d"));
+      await bench.mutate({ op: "delete", did: did("acme/a") });
+      const answer = await page(bench, { baseRoot: base, proofs });
+      assert.deepEqual(ops([answer]), [`create ${did("acme/d")}`, `delete ${did("acme/a")}`, `update ${did("acme/b")}`]);
+      assert.equal(answer.multiproof !== undefined, proofs === "multi");
+      for (const { proof } of answer.changes) assert.equal(proof !== undefined, proofs === "change");
+      assert.equal(hex(answer.syncedRoot), hex(root(bench)));
+      assert.deepEqual((await page(bench, { baseRoot: root(bench) })).changes, []);
+      assert.equal((await page(bench, { baseRoot: EMPTY })).changes.length, 3);
+    });
+  }
+
+  it("finds the base by time: the last commit at or before it", async () => {
+    const bench = await open();
+    const times: number[] = [];
+    for (const name of names("agent", 6)) {
+      bench.clock.advance(1_000);
+      await bench.put({ ...(put(name) as { agent: never }).agent });
+      times.push(verifyHead(bench.published.at(-1)?.head as never).commit.time);
+    }
+    const changed = async (lastSyncMs: number): Promise<number> => (await page(bench, { lastSyncMs })).changes.length;
+    assert.equal(await changed(times[2] as number), 3);
+    assert.equal(await changed((times[2] as number) - 1), 4);
+    assert.equal(await changed((times[2] as number) + 1), 3);
+    assert.equal(await changed(0), 6);
+    assert.equal(await changed(Number.MAX_SAFE_INTEGER), 0);
+    const first = await page(bench, { lastSyncMs: (times[2] as number) + 7, limit: 1 });
+    assert.equal(first.syncedAtMs, (times[2] as number) + 7, "not the last page: the asker has completed what it named");
+  });
+
+  it("goes on with a cursor after a restart, and from a base that only the disk remembers", async () => {
+    const store = new MemoryStore();
+    const before = await open(store);
+    await before.mutate(...names("old", 30).map((name) => put(name)));
+    const base = root(before);
+    await before.mutate(...names("new", 30).map((name) => put(name)), { op: "delete", did: did("acme/old-3") });
+    const first = await page(before, { baseRoot: base, limit: 10 });
+    before.stop();
+    const after = await open(store);
+    const rest = await walk(after, { baseRoot: base, limit: 10, cursor: first.nextCursor as string });
+    assert.deepEqual(
+      ops([first, ...rest]),
+      [...names("new", 30).map((name) => `create ${did(name)}`), `delete ${did("acme/old-3")}`].sort(),
+    );
+  });
+
+  it("names the version of the first page when commits came between, and the rest is asked for from there", async () => {
+    const bench = await open();
+    await bench.mutate(...names("agent", 30).map((name) => put(name)));
+    const [first, firstRoot] = [await page(bench, { limit: 10 }), root(bench)];
+    const passed = first.changes[0]?.did as string;
+    const name = names("agent", 30).find((each) => did(each) === passed) as string;
+    await bench.mutate(put(name, { version: "9.0.0" }));
+    const rest = await walk(bench, { limit: 10, cursor: first.nextCursor as string });
+    const last = rest.at(-1) as CatalogPage;
+    assert.equal(hex(last.syncedRoot), hex(firstRoot));
+    assert.ok(!equal(last.syncedRoot, root(bench)));
+    assert.deepEqual(ops([await page(bench, { baseRoot: last.syncedRoot })]), [`update ${passed}`]);
+  });
+
+  it("refuses cursors that are not ours or of another request", async () => {
+    const bench = await open();
+    await bench.mutate(...names("agent", 5).map((name) => put(name)));
+    const { nextCursor } = await page(bench, { limit: 2 });
+    const cursor = nextCursor as string;
+    const refused = async (request: Partial<PageRequest>): Promise<void> =>
+      assert.equal(await ask(bench, { limit: 2, ...request }), "bad_cursor");
+    await refused({ cursor, baseRoot: root(bench) });
+    await refused({ cursor, lastSyncMs: 0 });
+    await refused({ cursor: `${cursor}A` });
+    await refused({ cursor: "" });
+    await refused({ cursor: "!".repeat(PAGE_CURSOR_LENGTH_MAX) });
+    await refused({ cursor: "A".repeat(PAGE_CURSOR_LENGTH_MAX + 1) });
+    const forged = Buffer.from(cursor, "base64url");
+    forged.writeUIntBE(2 ** 40, 1 + 8 + 6, 6);
+    await refused({ cursor: forged.toString("base64url") });
+  });
+
+  it("refuses a base that it never had, that is older than its change log, or whose deletes it cannot name", async () => {
+    const store = new MemoryStore();
+    const bench = await open(store);
+    await bench.mutate(put("acme/a"), put("acme/b"));
+    const base = root(bench);
+    assert.equal(await ask(bench, { baseRoot: Buffer.alloc(32, 7) }), "unknown_base");
+    await bench.mutate({ op: "delete", did: did("acme/a") });
+    assert.deepEqual(ops([await page(bench, { baseRoot: base })]), [`delete ${did("acme/a")}`]);
+    const row = rowKey(OWN_CATALOGUE, "tombstone", keyOf(did("acme/a")));
+    const named = (await store.get(row)) as Uint8Array;
+    await store.batch([{ type: "put", key: row, value: named.slice(0, 12) }], { durable: true });
+    assert.equal(await ask(bench, { baseRoot: base }), "unknown_base", "written by an earlier version of the program");
+    await store.batch([{ type: "put", key: row, value: named }], { durable: true });
+    bench.clock.advance(CHANGES_KEPT_MS + 1_000);
+    await bench.mutate(put("acme/c"));
+    bench.clock.advance(HEARTBEAT_MS);
+    await quiet();
+    assert.equal(await ask(bench, { baseRoot: base }), "unknown_base");
+    const left: number[] = [];
+    for await (const rows of store.scan(tableRange(OWN_CATALOGUE, "root"))) left.push(rows.length);
+    assert.ok(left.reduce((sum, count) => sum + count, 0) <= 3, "the roots went with the change log");
+  });
+
+  it("cuts a page by its bytes, takes one record however large, and brings all of them", async () => {
+    const bench = await open();
+    const original = { media_type: "text/plain", document: "x".repeat(120_000) };
+    const count = Math.ceil((2.5 * PAGE_RECORD_BYTES_MAX) / 120_000);
+    await bench.mutate(...names("large", count).map((name) => put(name, { original })));
+    const pages = await walk(bench);
+    assert.ok(pages.length >= 3, `${pages.length} pages`);
+    for (const { changes } of pages) {
+      const bytes = changes.reduce((sum, change) => sum + (change.op === "delete" ? 0 : change.record.length), 0);
+      assert.ok(bytes <= PAGE_RECORD_BYTES_MAX, `${bytes} bytes`);
+    }
+    assert.equal(ops(pages).length, count);
+  });
+
+  it("adds the leaves of the log that the asker lacks", async () => {
+    const bench = await open();
+    for (const name of names("agent", 4)) await bench.mutate(put(name));
+    const size = bench.published.length;
+    assert.equal((await page(bench)).logLeaves, undefined);
+    assert.equal((await page(bench, { logSize: 0 })).logLeaves?.length, size * 32);
+    assert.equal((await page(bench, { logSize: size - 1 })).logLeaves?.length, 32);
+    assert.equal((await page(bench, { logSize: size + 5 })).logLeaves, undefined);
+  });
+
+  it("takes the newest version that had the asker's root, also when only the disk remembers it", async () => {
+    const store = new MemoryStore();
+    const before = await open(store);
+    await before.mutate(put("acme/a"));
+    const base = root(before);
+    await before.mutate(put("acme/b"));
+    await before.mutate({ op: "delete", did: did("acme/b") });
+    assert.equal(hex(root(before)), hex(base));
+    before.stop();
+    const after = await open(store);
+    await after.mutate(put("acme/c"));
+    assert.deepEqual(ops([await page(after, { baseRoot: base })]), [`create ${did("acme/c")}`]);
+  });
+});
