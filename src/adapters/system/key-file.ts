@@ -1,7 +1,8 @@
-import { createPrivateKey, generateKeyPairSync, randomUUID, type KeyObject } from "node:crypto";
-import { link, open, rm, stat } from "node:fs/promises";
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { makeDirectory } from "./directory.ts";
+import { addFile, exposedMode, isCode } from "./files.ts";
 
 /** A PKCS#8 PEM of an Ed25519 key has 119 bytes; anything much longer is another file. */
 export const KEY_FILE_BYTES_MAX = 4_096;
@@ -58,11 +59,11 @@ async function readPem(path: string): Promise<string | undefined> {
     throw new KeyFileError("unreadable", `the key file ${path} cannot be read: ${(cause as Error).message}`, { cause });
   }
   try {
-    const { mode, size } = await file.stat();
-    if (process.platform !== "win32" && (mode & 0o077) !== 0) {
-      const found = (mode & 0o777).toString(8).padStart(4, "0");
-      throw new KeyFileError("exposed", `the key file ${path} may be used by others (mode ${found}); run: chmod 600 ${path}`);
+    const mode = await exposedMode(file);
+    if (mode !== undefined) {
+      throw new KeyFileError("exposed", `the key file ${path} may be used by others (mode ${mode}); run: chmod 600 ${path}`);
     }
+    const { size } = await file.stat();
     if (size > KEY_FILE_BYTES_MAX) throw damaged(path, `it has ${size} bytes`);
     return await file.readFile("utf8");
   } catch (cause) {
@@ -98,43 +99,12 @@ function damaged(path: string, why: string, cause?: unknown): KeyFileError {
 
 /** Whether our key became the file: it appears under its name complete and synced, or not at all. */
 async function createKey(path: string): Promise<boolean> {
-  const temporary = `${path}.${randomUUID()}.tmp`;
   try {
     await makeDirectory(dirname(path));
-    await writeSynced(temporary, generateKeyPairSync("ed25519").privateKey.export({ format: "pem", type: "pkcs8" }));
-    // A link, unlike a rename, never replaces what is there.
-    await link(temporary, path);
-    await syncDirectory(dirname(path));
+    await addFile(path, generateKeyPairSync("ed25519").privateKey.export({ format: "pem", type: "pkcs8" }));
     return true;
   } catch (cause) {
     if (isCode(cause, "EEXIST") && (await stat(path).then(Boolean, () => false))) return false;
     throw new KeyFileError("not_created", `the key file ${path} cannot be created: ${(cause as Error).message}`, { cause });
-  } finally {
-    await rm(temporary, { force: true });
   }
-}
-
-async function writeSynced(path: string, text: string | Buffer): Promise<void> {
-  const file = await open(path, "wx", 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  // Directories cannot be opened for a sync on Windows.
-  if (process.platform === "win32") return;
-  const directory = await open(path, "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
 }
