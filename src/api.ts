@@ -14,7 +14,11 @@ export interface RegistryNode {
   getAgent(didOrName: string): Promise<AgentView | undefined>;
   /** Record with its proof as one JSON document for `verifyProofDocument`. @throws NodeError `not_found`, `not_provable` */
   proveAgent(didOrName: string): Promise<Record<string, unknown>>;
-  /** A page in a stable order: by registry (ours first), then by map key. @throws NodeError `invalid` for a foreign cursor */
+  /**
+   * A page in a stable order: by registry (ours first), then by map key. It may be shorter than `limit`, even empty, before the
+   * end: what one call looks at is bounded; the cursor says whether there is more.
+   * @throws NodeError `invalid` for a foreign cursor or an impossible condition, `not_found` for a registry that is not held
+   */
   listAgents(query: ListQuery): Promise<AgentPage>;
 
   addPeer(address: string): Promise<void>;
@@ -30,6 +34,29 @@ export interface RegistryNode {
 
   /** Drains: refuses new work, finishes commits under way, closes streams and stores. Safe to call twice. */
   stop(): Promise<void>;
+}
+
+/** The read path of those who serve agents to many. */
+export interface AgentReader {
+  /**
+   * The record of `getAgent` as bytes, without its other claims; from memory while nothing that we hold has changed.
+   * @throws NodeError `invalid` for a name of several agents
+   */
+  readAgent(didOrName: string): Promise<AgentDocument | undefined>;
+}
+
+export interface AgentDocument {
+  readonly did: string;
+  /** DID of the home whose claim is shown. */
+  readonly home: string;
+  readonly own: boolean;
+  readonly revision: number;
+  /** When its home wrote it (protocols/record/hlc.ts). */
+  readonly hlc: string;
+  /** Exact record bytes: what the home's tree commits to. */
+  readonly bytes: Uint8Array;
+  /** Value hash of the bytes, hex. */
+  readonly hash: string;
 }
 
 export interface Identity {
@@ -161,6 +188,15 @@ export interface ListQuery {
   readonly cursor?: string;
   /** Only this registry's catalogue; all that we hold by default. */
   readonly registry?: string;
+  /** A path of the taxonomy: `translation` finds `translation/en-fr`, too. */
+  readonly capability?: string;
+  /**
+   * Words separated by white space, each found somewhere in the name, the description, the humanReadableId or a tag, whatever
+   * its case (NFKC). Up to LIST_TEXT_LENGTH_MAX characters.
+   */
+  readonly text?: string;
+  /** 0 to 1, compared with the score that the home claims; an agent without one counts as 0. */
+  readonly minReputation?: number;
 }
 
 export interface AgentPage {
@@ -170,11 +206,13 @@ export interface AgentPage {
 }
 
 export const LIST_LIMIT_MAX = 1_000;
+/** UTF-16 code units of the words that a listing looks for. */
+export const LIST_TEXT_LENGTH_MAX = 256;
 /** Mutations in one call of `mutate`. */
 export const MUTATIONS_MAX = 2_000;
 
 export type NodeErrorCode =
-  "not_found" | "not_provable" | "invalid" | "paused" | "overloaded" | "storage" | "stopped" | "unreachable";
+  "not_found" | "not_provable" | "invalid" | "refused" | "paused" | "overloaded" | "storage" | "stopped" | "unreachable";
 
 /** An answer that is not a bug: `code` decides the exit code and the status, `message` says what to do. */
 export class NodeError extends Error {

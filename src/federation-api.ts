@@ -1,6 +1,6 @@
 import type { Hello } from "../protocols/announce/hello.ts";
 import type { CatalogPage, PageRefusal, PageRequest } from "../protocols/http/catalog-page.ts";
-import type { RegistryNode } from "./api.ts";
+import type { AgentReader, RegistryNode } from "./api.ts";
 import type { Introduction } from "./ports/web.ts";
 
 /** What a running registry offers to other registries that come over HTTP; libp2p has its own way in. */
@@ -44,4 +44,4 @@ export interface RequestBudget {
 }
 
 /** What `createNode` gives back. */
-export type RunningNode = RegistryNode & FederationNode;
+export type RunningNode = RegistryNode & AgentReader & FederationNode;

@@ -3,7 +3,8 @@ import { exchangeHello, HELLO_PROTOCOL, type Hello } from "../protocols/announce
 import { CATALOG_SYNC_PROTOCOL } from "../protocols/catalog-sync/messages.ts";
 import type { ActorRef } from "./actors/actor.ts";
 import { ActorSystem } from "./actors/system.ts";
-import type { RegistryNode } from "./api.ts";
+import { Generation } from "./agent-cache.ts";
+import type { AgentReader, RegistryNode } from "./api.ts";
 import { CatalogActor } from "./catalog/actor.ts";
 import type { CatalogMessage, CatalogueQuery, Published } from "./catalog/messages.ts";
 import type { FollowPolicy } from "./config.ts";
@@ -59,12 +60,13 @@ export const SETTLE_MS = 10_000;
  * LevelDB, and in the simulator. The ports belong to the caller, who closes the store after `stop`.
  * @throws NetworkError, StoreError when the ports cannot be used
  */
-export async function createNode(ports: NodePorts, options: NodeOptions): Promise<RegistryNode> {
+export async function createNode(ports: NodePorts, options: NodeOptions): Promise<RegistryNode & AgentReader> {
   const { clock, random, network, store, log } = ports;
   const { identity } = options;
   const sign = (bytes: Uint8Array): Uint8Array => identity.sign(bytes);
   const system = new ActorSystem(ports);
   const startedAtMs = clock.monotonic();
+  const generation = new Generation();
   let version: Published | undefined;
   let isListening = false;
   let unsure = options.unsure;
@@ -74,7 +76,8 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
     ...{ system, store, network, clock, random, log, numbers },
     ...{ follow: options.follow, replicasMax: options.replicasMax, agentsMax: options.agentsPerReplicaMax },
     evidence: (evidence, did) => membership.tell({ type: "evidence", did, evidence }),
-    changed: ({ did, head }) => {
+    changed: ({ did, head }, shown) => {
+      if (shown) generation.move();
       if (head !== undefined) membership.tell({ type: "replicated", did, head });
     },
   });
@@ -94,6 +97,8 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
         replicas
           .forget(event.did)
           .catch((error: unknown) => log.warn("a replica could not be forgotten", { did: event.did, error }));
+        // It is no longer asked from here on, although its rows take a while to go.
+        generation.move();
     }
   };
   const membership: ActorRef<MembershipMessage> = system.spawn<MembershipMessage>({
@@ -125,6 +130,7 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
       };
       const publish = (newest: Published): void => {
         version = newest;
+        generation.move();
         if (isListening) membership.tell({ type: "published", version });
       };
       return new CatalogActor({ did: identity.did, sign, store, clock, random, log, unsure, settled, publish }, context);
@@ -168,6 +174,7 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
       replicas,
       find,
       epoch: () => version?.epoch ?? 0,
+      generation,
     });
     await operations.ready();
     return operations.node(async () => {

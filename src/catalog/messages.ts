@@ -1,20 +1,30 @@
 import type { Answer, Comparison } from "../../protocols/catalog-sync/handler.ts";
 import type { CompareRequest, FetchRequest, RefusalCode, SyncRequest } from "../../protocols/catalog-sync/messages.ts";
 import type { SignedHead } from "../../protocols/checkpoint/head.ts";
+import type { CatalogPage, PageRefusal, PageRequest } from "../../protocols/http/catalog-page.ts";
 import type { AgentRecord } from "../../protocols/record/record.ts";
 import type { Outcome, Reply } from "../actors/actor.ts";
 import type { CatalogStatus, Mutation, MutationResult } from "../api.ts";
+import type { AgentFilter } from "./filter.ts";
 
 /** What may be asked of any catalogue that we hold, our own or a replica's. */
 export type CatalogueQuery =
-  | { readonly type: "get"; readonly key: Uint8Array; readonly reply: Reply<StoredRecord | undefined> }
+  | { readonly type: "get"; readonly key: Uint8Array; readonly reply: Reply<StoredRecord | "withheld" | undefined> }
   | { readonly type: "prove"; readonly key: Uint8Array; readonly reply: Reply<RecordProof | "absent" | "not_provable"> }
   | {
       readonly type: "list";
-      readonly after: Uint8Array | undefined;
+      /** Keys above this one, ascending. */
+      readonly after: Uint8Array;
+      /** At most so many records, … */
       readonly limit: number;
-      readonly reply: Reply<StoredRecord[]>;
+      /** … looking at so many rows, … */
+      readonly rowsMax: number;
+      /** … and ending with the record that brings their bytes to this. */
+      readonly bytesMax: number;
+      readonly filter?: AgentFilter;
+      readonly reply: Reply<ListedRecords>;
     }
+  | { readonly type: "page"; readonly request: PageRequest; readonly reply: Reply<CatalogPage | PageRefusal> }
   | { readonly type: "serve"; readonly request: SyncRequest; readonly reply: Reply<Answer | RefusalCode> }
   | { readonly type: "compare"; readonly request: CompareRequest; readonly reply: Reply<Comparison | RefusalCode> }
   | {
@@ -24,9 +34,21 @@ export type CatalogueQuery =
       readonly reply: Reply<Answer | RefusalCode>;
     };
 
+/** The answer to `get`; `withheld` instead of a record that is there, may not be shown now, and perhaps may later. */
 export interface StoredRecord {
   readonly key: Uint8Array;
   readonly record: AgentRecord;
+  /** Exact record bytes. */
+  readonly bytes: Uint8Array;
+}
+
+export interface ListedRecords {
+  readonly records: readonly AgentRecord[];
+  /** Rows that were looked at, and the bytes of `records`. */
+  readonly rows: number;
+  readonly bytes: number;
+  /** The key up to which was looked; absent when there are no more. */
+  readonly next?: Uint8Array;
 }
 
 /** The parts of a proof document, all of one version. */

@@ -6,22 +6,24 @@ import { prove } from "../../protocols/checkpoint/map-proof.ts";
 import { equal, hex } from "../../protocols/lib/bytes.ts";
 import { HASH_BYTES } from "../../protocols/lib/hash.ts";
 import type { AgentRecord } from "../../protocols/record/record.ts";
-import type { Outcome, Reply } from "../actors/actor.ts";
+import type { Reply } from "../actors/actor.ts";
 import { StoreError, type Store } from "../ports/store.ts";
 import { CURABLE } from "./admission.ts";
 import { answerChanges, answerFetch, answerWhole, FETCH_CHANGES_MAX } from "./answers.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { differing } from "./descent.ts";
-import type { CatalogueQuery, StoredRecord } from "./messages.ts";
+import { matches } from "./filter.ts";
+import type { CatalogueQuery, ListedRecords, StoredRecord } from "./messages.ts";
+import { CatalogPages } from "./pages.ts";
 import { sortedUnique } from "./recent-changes.ts";
 import { rowKey, rowSuffix, tableRange, u48 } from "./rows.ts";
+import type { RunTask } from "./tasks.ts";
 import { mapReader } from "./tree/subtrees.ts";
-
-/** Starts a task of the actor and hands its outcome to `then` inside the actor's own turn. */
-export type RunTask = <T>(run: (signal: AbortSignal) => Promise<T>, then: (outcome: Outcome<T>) => void) => void;
 
 /** The record that may be shown, or `undefined`: the last check before anyone sees it. */
 export type ReadRecord = (bytes: Uint8Array, key: Uint8Array) => AgentRecord | undefined;
+
+type ListRequest = Extract<CatalogueQuery, { type: "list" }>;
 
 export interface QueryOptions {
   readonly read: ReadRecord;
@@ -37,6 +39,7 @@ export class CatalogueQueries {
   readonly #catalogue: Catalogue;
   readonly #store: Store;
   readonly #task: RunTask;
+  readonly #pages: CatalogPages;
 
   readonly #damaged: (key: Uint8Array) => void;
   readonly #read: ReadRecord;
@@ -47,6 +50,7 @@ export class CatalogueQueries {
     this.#catalogue = catalogue;
     this.#store = store;
     this.#task = task;
+    this.#pages = new CatalogPages({ catalogue, store, task, failed: (error, reply) => this.#failed(error, reply) });
   }
 
   answer(query: CatalogueQuery): void {
@@ -66,9 +70,11 @@ export class CatalogueQueries {
       case "prove":
         return this.#prove(query);
       case "list":
-        return this.#answer(() => this.#list(query.after, query.limit), query.reply);
+        return this.#answer(() => this.#list(query), query.reply);
       case "serve":
         return this.#serve(query.request, query.reply);
+      case "page":
+        return this.#pages.answer(query.request, query.reply);
       case "compare":
         if (!this.#ready()) return query.reply.resolve(this.#refusal());
         return query.reply.resolve({
@@ -104,12 +110,13 @@ export class CatalogueQueries {
     return reason !== undefined && reason !== CURABLE;
   }
 
-  #get(key: Uint8Array, reply: Reply<StoredRecord | undefined>): void {
+  #get(key: Uint8Array, reply: Reply<StoredRecord | "withheld" | undefined>): void {
     if (this.#isRefused(key) || this.#catalogue.map.get(key) === undefined) return reply.resolve(undefined);
     this.#answer(async () => {
       const bytes = await this.#store.get(rowKey(this.#catalogue.number, "record", key));
-      const record = bytes && this.#read(bytes, key);
-      return record && { key, record };
+      if (bytes === undefined) return undefined;
+      const record = this.#read(bytes, key);
+      return record === undefined ? "withheld" : { key, record, bytes };
     }, reply);
   }
 
@@ -133,20 +140,25 @@ export class CatalogueQueries {
     }, query.reply);
   }
 
-  async #list(after: Uint8Array | undefined, limit: number): Promise<StoredRecord[]> {
-    const found: StoredRecord[] = [];
+  async #list({ after, limit, rowsMax, bytesMax, filter }: ListRequest): Promise<ListedRecords> {
+    const records: AgentRecord[] = [];
+    let [looked, bytes] = [0, 0];
     // The first key after `after` is `after` and one byte more.
-    const from = after && Buffer.concat([after, Buffer.of(0)]);
+    const from = Buffer.concat([after, Buffer.of(0)]);
     for await (const rows of this.#store.scan(tableRange(this.#catalogue.number, "record", from))) {
-      for (const [key, bytes] of rows) {
-        const suffix = Uint8Array.from(rowSuffix(key));
-        const record = this.#isRefused(suffix) ? undefined : this.#read(bytes, suffix);
-        if (record === undefined) continue;
-        found.push({ key: suffix, record });
-        if (found.length === limit) return found;
+      for (const [row, stored] of rows) {
+        const key = Uint8Array.from(rowSuffix(row));
+        const record = this.#isRefused(key) ? undefined : this.#read(stored, key);
+        looked += 1;
+        if (record !== undefined && (filter === undefined || matches(record, filter))) {
+          records.push(record);
+          bytes += stored.length;
+        }
+        if (records.length === limit || looked === rowsMax || bytes >= bytesMax)
+          return { records, rows: looked, bytes, next: key };
       }
     }
-    return found;
+    return { records, rows: looked, bytes };
   }
 
   #serve(request: SyncRequest, reply: Reply<Answer | RefusalCode>): void {
@@ -193,9 +205,12 @@ export class CatalogueQueries {
   #answer<T>(run: () => Promise<T>, reply: Reply<T>): void {
     this.#task(run, (outcome) => {
       if (outcome.ok) return reply.resolve(outcome.value);
-      const { error } = outcome;
-      if (error instanceof StoreError && error.code === "damaged" && error.key !== undefined) this.#damaged(rowSuffix(error.key));
-      return reply.reject(error);
+      return this.#failed(outcome.error, reply);
     });
+  }
+
+  #failed(error: Error, reply: Reply<never>): void {
+    if (error instanceof StoreError && error.code === "damaged" && error.key !== undefined) this.#damaged(rowSuffix(error.key));
+    return reply.reject(error);
   }
 }

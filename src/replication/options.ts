@@ -20,6 +20,6 @@ export interface ReplicaOptions {
   readonly kept: KeptStream;
   /** Two checkpoints of the home that contradict each other. */
   readonly evidence: (evidence: Uint8Array, did: string) => void;
-  /** Called after each session that ended, well or not. */
-  readonly changed: (status: ReplicaStatus) => void;
+  /** Called after each session that ended, well or not. `shown`: which records are shown may have changed since the last call. */
+  readonly changed: (status: ReplicaStatus, shown: boolean) => void;
 }

@@ -69,8 +69,8 @@ export class Bench {
   }
 
   async get(did: string): Promise<AgentRecord | undefined> {
-    const found = await this.ask<StoredRecord | undefined>((reply) => ({ type: "get", key: keyOf(did), reply }));
-    return found?.record;
+    const found = await this.ask<StoredRecord | "withheld" | undefined>((reply) => ({ type: "get", key: keyOf(did), reply }));
+    return found === "withheld" ? undefined : found?.record;
   }
 
   status(): Promise<CatalogStatus> {

@@ -8,7 +8,7 @@ import { MemoryHub } from "../../src/adapters/memory/hub.ts";
 import { directLink, type Link } from "../../src/adapters/memory/link.ts";
 import { createMemoryNetwork, type MemoryNetwork } from "../../src/adapters/memory/network.ts";
 import { MemoryStore, type MemoryStoreHooks } from "../../src/adapters/memory/store.ts";
-import type { AgentInput, MutationResult, PeerStatus, RegistryNode } from "../../src/api.ts";
+import type { AgentInput, AgentReader, MutationResult, PeerStatus, RegistryNode } from "../../src/api.ts";
 import { CONFIG_DEFAULTS } from "../../src/config.ts";
 import { createRegistryIdentity, type RegistryIdentity } from "../../src/identity/registry-identity.ts";
 import { createNode, type NodeOptions, type NodePorts } from "../../src/node.ts";
@@ -48,7 +48,7 @@ export class TestNode {
   readonly power: Power;
   readonly logged: Logged[];
   readonly options: StartOptions;
-  readonly node: RegistryNode;
+  readonly node: RegistryNode & AgentReader;
 
   constructor(parts: Omit<TestNode, "did" | "address" | "peer" | "add" | "remove" | "logs">) {
     this.name = parts.name;

@@ -45,10 +45,18 @@ export const ROOMS: readonly Room[] = [
   },
 
   { path: "src/diagnosis.ts", mayImport: [...PORTS, "src/api.ts", ...MESSAGES], packages: [] },
+  { path: "src/agent-cache.ts", mayImport: [...PORTS, "src/api.ts"], packages: [] },
+  {
+    path: "src/agent-reading.ts",
+    mayImport: [...PORTS, "src/actors/", "src/api.ts", "src/agent-cache.ts", "src/identity/", "src/catalog/"],
+    mayNotImport: ACTORS,
+    packages: [],
+  },
   {
     path: "src/operations.ts",
     mayImport: [
       ...[...PORTS, "src/actors/", "src/api.ts", "src/federation-api.ts", "src/diagnosis.ts", "src/identity/"],
+      ...["src/agent-cache.ts", "src/agent-reading.ts"],
       ...NOUN_FOLDERS,
     ],
     mayNotImport: ACTORS,
@@ -58,7 +66,7 @@ export const ROOMS: readonly Room[] = [
     path: "src/node.ts",
     mayImport: [
       ...[...PORTS, "src/actors/", "src/api.ts", "src/federation-api.ts", "src/config.ts", "src/identity/"],
-      ...["src/operations.ts", ...NOUN_FOLDERS],
+      ...["src/agent-cache.ts", "src/operations.ts", ...NOUN_FOLDERS],
     ],
     packages: [],
   },
