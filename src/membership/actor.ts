@@ -5,22 +5,27 @@ import { openDescriptor } from "../../protocols/descriptor/codec.ts";
 import type { Descriptor } from "../../protocols/descriptor/descriptor.ts";
 import { didOfPeerId } from "../../protocols/lib/did.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
-import type { Actor, Context, Outcome } from "../actors/actor.ts";
+import type { Actor, Context, Outcome, Reply } from "../actors/actor.ts";
 import { Stash } from "../actors/stash.ts";
 import { NodeError } from "../api.ts";
+import type { KnownRegistry } from "../federation-api.ts";
 import type { Store } from "../ports/store.ts";
+import type { Introduction } from "../ports/web.ts";
+import { Aliases } from "./aliases.ts";
 import { Announcer } from "./announcer.ts";
 import { DIAL_TICK_MS, Dialler } from "./dialler.ts";
 import { EvidenceIndex } from "./evidence.ts";
 import { Greeter } from "./greeter.ts";
+import { Introductions } from "./introductions.ts";
 import { loadMembership, type StoredMembership } from "./load.ts";
 import type { MembershipMessage, MembershipStatus } from "./messages.ts";
 import { Operator } from "./operator.ts";
 import type { MembershipOptions } from "./options.ts";
 import { Prober } from "./prober.ts";
 import { descriptorKey } from "./rows.ts";
-import { confirmHead, MemberTable, stateOf, takeDescriptor, takeHead, type Member } from "./table.ts";
+import { confirmHead, isMet, MemberTable, stateOf, takeDescriptor, takeHead, type Member } from "./table.ts";
 import type { Tasks } from "./tasks.ts";
+import { WebContacts } from "./web-contacts.ts";
 
 /** Messages that wait while the stored members are read; what is dropped beyond it is news that comes again. */
 const STASH_MESSAGES_MAX = 4_096;
@@ -36,6 +41,9 @@ export class MembershipActor implements Actor<MembershipMessage> {
   readonly #dialler: Dialler;
   readonly #prober: Prober;
   readonly #operator: Operator;
+  readonly #introductions: Introductions;
+  readonly #webContacts: WebContacts;
+  readonly #aliases: Aliases;
   readonly #stash = new Stash<MembershipMessage>("membership", STASH_MESSAGES_MAX);
   #isLoaded = false;
 
@@ -53,11 +61,25 @@ export class MembershipActor implements Actor<MembershipMessage> {
     this.#greeter = new Greeter(options, tasks, { members: this.#members, announcer: this.#announcer, received });
     this.#dialler = new Dialler(options, tasks, this.#members);
     this.#prober = new Prober(options, tasks, this.#members);
-    this.#operator = new Operator(options, tasks, {
-      members: this.#members,
+    this.#operator = new Operator(options, tasks, this.#members, {
+      introductions: () => this.#introductions,
       added: () => this.#dialler.dial(),
-      removed: () => this.#reportConnected(),
+      removed: () => {
+        this.#reportConnected();
+        this.#webContacts.report();
+      },
     });
+    this.#introductions = new Introductions(options, tasks, this.#members, {
+      configure: (did, named) => this.#operator.configureNamed(did, named),
+      introduced: (introduction) => this.#introduced(introduction),
+    });
+    this.#webContacts = new WebContacts(options, tasks, this.#members, {
+      introduction: () => this.#announcer.introduction,
+      received: (member, hello) => this.#heard(member, hello),
+      introduced: (introduction) => this.#introduced(introduction),
+      head: (head) => this.#learnHead(head),
+    });
+    this.#aliases = new Aliases(options, tasks, this.#members);
     tasks.task(
       () => loadMembership(options.store),
       (outcome) => this.#loaded(outcome),
@@ -97,6 +119,14 @@ export class MembershipActor implements Actor<MembershipMessage> {
         return this.#operator.remove(message.which, message.reply);
       case "status":
         return message.reply.resolve(this.#status());
+      case "introduction":
+        return message.reply.resolve(this.#announcer.introduction);
+      case "announced":
+        return this.#announced(message.introduction, message.reply);
+      case "known":
+        return message.reply.resolve(this.#known(message.did));
+      case "facade_changed":
+        return this.#announcer.facadeChanged();
     }
   }
 
@@ -119,6 +149,9 @@ export class MembershipActor implements Actor<MembershipMessage> {
 
   #dialTick(): void {
     this.#dialler.dial();
+    this.#introductions.tick();
+    this.#webContacts.tick();
+    this.#aliases.tick();
     this.#announcer.checkAddresses();
     this.#tasks.later(DIAL_TICK_MS, () => this.#dialTick());
   }
@@ -237,10 +270,47 @@ export class MembershipActor implements Actor<MembershipMessage> {
       member.dialFailures = 0;
       member.seenAtMs = this.#options.clock.monotonic();
     }
+    this.#hello(peerId, hello);
+  }
+
+  /** A member that is met over the web said hello. */
+  #heard(member: Member, hello: Hello): void {
+    member.seenAtMs = this.#options.clock.monotonic();
+    this.#hello(member.peerId, hello);
+  }
+
+  #hello(peerId: string, hello: Hello): void {
     this.#learn(hello.descriptor, peerId);
     for (const bytes of hello.known) this.#learn(bytes, undefined);
     for (const head of [hello.head, hello.yours, ...hello.heads]) if (head !== undefined) this.#learnHead(head);
     this.#dialler.dial();
+  }
+
+  #introduced({ descriptor, head }: Introduction): void {
+    this.#learn(descriptor, undefined);
+    if (head !== undefined) this.#learnHead(head);
+    this.#dialler.dial();
+  }
+
+  #announced(introduction: Introduction, reply: Reply<Hello | undefined>): void {
+    const descriptor = this.#open(introduction.descriptor);
+    const { identity, registriesMax, clock } = this.#options;
+    if (descriptor === undefined || descriptor.did === identity.did)
+      return reply.reject(new NodeError("invalid", "the descriptor is not a current one of another registry: make it anew"));
+    if (this.#operator.isRemoved(descriptor.did))
+      return reply.reject(new NodeError("refused", "the operator of this registry removed yours from its federation"));
+    this.#introduced(introduction);
+    const member = this.#members.get(descriptor.did);
+    if (member === undefined)
+      return reply.reject(new NodeError("overloaded", `this registry remembers ${registriesMax} others already: try later`));
+    member.seenAtMs = clock.monotonic();
+    reply.resolve(this.#greeter.hello(member.peerId));
+  }
+
+  #known(did: string): KnownRegistry | undefined {
+    if (this.#operator.isRemoved(did)) return { bundle: undefined, isolated: true };
+    const descriptor = this.#members.get(did)?.descriptor;
+    return descriptor && { bundle: descriptor.bundle, isolated: this.#evidence.has(did) };
   }
 
   #learn(bytes: Uint8Array, peerId: string | undefined): void {
@@ -267,9 +337,13 @@ export class MembershipActor implements Actor<MembershipMessage> {
     const nowMs = this.#options.clock.monotonic();
     const members = this.#members.all().map((member) => ({
       ...{ did: member.did, peerId: member.peerId, name: member.descriptor?.name ?? "", state: stateOf(member, nowMs) },
-      ...{ connected: member.connected, configured: member.configured, rttMs: member.rttMs, head: member.head },
+      ...{ connected: isMet(member), configured: member.configured, rttMs: member.rttMs, head: member.head },
+      transport: member.connected ? ("libp2p" as const) : member.web.peer === undefined ? null : ("http" as const),
+      domain: this.#aliases.view(member.did, member.descriptor?.domain),
       epoch: member.descriptor?.catalog.epoch ?? 0,
     }));
-    return { members, evidence: this.#evidence.size, descriptor: this.#announcer.descriptor };
+    const { identity, domain } = this.#options;
+    const own = this.#aliases.view(identity.did, domain);
+    return { members, evidence: this.#evidence.size, descriptor: this.#announcer.descriptor, domain: own };
   }
 }

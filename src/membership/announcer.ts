@@ -1,5 +1,6 @@
 import { ANNOUNCE_TOPIC, encodeAnnouncement } from "../../protocols/announce/announcement.ts";
 import type { Published } from "../catalog/messages.ts";
+import type { Introduction } from "../ports/web.ts";
 import type { MembershipOptions } from "./options.ts";
 import { currentDescriptor, type DescriptorFacts } from "./own-descriptor.ts";
 import { memberKey } from "./rows.ts";
@@ -48,11 +49,22 @@ export class Announcer {
     return this.#version;
   }
 
+  /** What anybody may know of us; `undefined` before our descriptor is current. */
+  get introduction(): Introduction | undefined {
+    if (this.#descriptor === undefined) return undefined;
+    return { descriptor: this.#descriptor, ...(this.#version && { head: this.#version.head }) };
+  }
+
   /** @param stored our newest descriptor of an earlier run */
   start(stored: Uint8Array | undefined): void {
     this.#stored = stored;
     this.#version = this.#options.published();
     this.tick();
+  }
+
+  /** Our URLs or trust bundle are others by now. */
+  facadeChanged(): void {
+    this.#renew();
   }
 
   /** Announces now, and again in a while. */
@@ -118,12 +130,14 @@ export class Announcer {
   }
 
   #facts({ epoch, previous }: Published): DescriptorFacts {
-    const { identity, domain, network } = this.#options;
+    const { identity, domain, network, facade } = this.#options;
+    const face = facade?.();
     return {
       ...{ did: identity.did, name: identity.name, peerId: identity.peerId, spiffeId: identity.spiffeId },
       multiaddrs: network.addresses(),
       catalog: { epoch, ...(previous !== undefined && { previous }) },
       ...(domain !== undefined && { domain }),
+      ...(face && { facade: { urls: face.urls }, bundle: face.bundle }),
     };
   }
 

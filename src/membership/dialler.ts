@@ -1,7 +1,6 @@
 import { AbortAfter } from "../ports/abort-after.ts";
-import type { MembershipOptions } from "./options.ts";
-import { REDIAL_MS_MAX, REDIAL_MS_MIN, type Member, type MemberTable } from "./table.ts";
-import type { Tasks } from "./tasks.ts";
+import { MembershipPart } from "./part.ts";
+import { REDIAL_MS_MAX, REDIAL_MS_MIN, type Member } from "./table.ts";
 
 export const DIAL_TICK_MS = 500;
 /** Dials under way at the same time. */
@@ -9,25 +8,15 @@ export const DIALS_MAX = 8;
 export const DIAL_TIMEOUT_MS = 10_000;
 
 /** Connects to the members that are not: the operator's first, then those that failed least; failures are retried later and later. */
-export class Dialler {
-  readonly #options: MembershipOptions;
-  readonly #tasks: Tasks;
-  readonly #members: MemberTable;
-
-  constructor(options: MembershipOptions, tasks: Tasks, members: MemberTable) {
-    this.#options = options;
-    this.#tasks = tasks;
-    this.#members = members;
-  }
-
+export class Dialler extends MembershipPart {
   /** Dials who is due, as many as there is room for. */
   dial(): void {
-    if (!this.#options.isListening()) return;
-    const nowMs = this.#options.clock.monotonic();
-    const all = this.#members.all();
+    if (!this.options.isListening()) return;
+    const nowMs = this.options.clock.monotonic();
+    const all = this.members.all();
     let room = Math.min(
       DIALS_MAX - all.filter(({ dialling }) => dialling).length,
-      this.#options.connectionsMax - all.filter(({ connected }) => connected).length,
+      this.options.connectionsMax - all.filter(({ connected }) => connected).length,
     );
     const due = all.filter(
       (member) => !member.connected && !member.dialling && member.dialAtMs <= nowMs && addressesOf(member).length > 0,
@@ -42,15 +31,15 @@ export class Dialler {
 
   /** Somebody who was connected is dialled again soon, not all at the same moment. */
   redial(member: Member): void {
-    const { clock, random } = this.#options;
+    const { clock, random } = this.options;
     member.dialAtMs = clock.monotonic() + waitMs(member) * random.unit();
   }
 
   #dial(member: Member): void {
     member.dialling = true;
-    const { network, clock, random, log } = this.#options;
+    const { network, clock, random, log } = this.options;
     const target = { peerId: member.peerId, addresses: addressesOf(member) };
-    this.#tasks.task(
+    this.tasks.task(
       async (signal) => {
         using deadline = new AbortAfter(clock, DIAL_TIMEOUT_MS, signal);
         await network.connect(target, { signal: deadline.signal });
@@ -71,7 +60,8 @@ function waitMs(member: Member): number {
   return Math.min(REDIAL_MS_MAX, REDIAL_MS_MIN * 2 ** member.dialFailures);
 }
 
-function addressesOf(member: Member): string[] {
+/** Where libp2p can dial it. */
+export function addressesOf(member: Member): string[] {
   const { peerId } = member;
   const named = [...(member.descriptor?.multiaddrs ?? []), ...member.addresses];
   return [...new Set(named.map((address) => (address.includes("/p2p/") ? address : `${address}/p2p/${peerId}`)))];

@@ -18,6 +18,11 @@ export class EvidenceIndex {
     return this.#held.size;
   }
 
+  /** Whether anything is held against this registry. */
+  has(did: string): boolean {
+    return (this.#counts.get(hex(sha256(utf8(did)))) ?? 0) > 0;
+  }
+
   /** @param suffix of a stored row */
   load(suffix: Uint8Array): void {
     this.#add(hex(suffix));

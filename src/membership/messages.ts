@@ -4,7 +4,10 @@ import type { Hello } from "../../protocols/announce/hello.ts";
 import type { Descriptor } from "../../protocols/descriptor/descriptor.ts";
 import type { Outcome, Reply } from "../actors/actor.ts";
 import type { Published } from "../catalog/messages.ts";
+import type { KnownRegistry } from "../federation-api.ts";
 import type { PeerEvent } from "../ports/network.ts";
+import type { Introduction, WebPeer } from "../ports/web.ts";
+import type { AliasView } from "./aliases.ts";
 
 /** What may be sent to the actor that knows who is out there. */
 export type MembershipMessage =
@@ -24,6 +27,16 @@ export type MembershipMessage =
   | { readonly type: "add_peer"; readonly address: string; readonly reply: Reply<void> }
   | { readonly type: "remove_peer"; readonly which: string; readonly reply: Reply<string | undefined> }
   | { readonly type: "status"; readonly reply: Reply<MembershipStatus> }
+  /** What anybody may know of us; `undefined` before our descriptor is current. */
+  | { readonly type: "introduction"; readonly reply: Reply<Introduction | undefined> }
+  /**
+   * Another registry told us over HTTP who it is, and has proved it. Answered as a hello, `undefined` before our descriptor is
+   * current; rejected with NodeError `refused` for a registry that the operator removed, `invalid`, `overloaded`.
+   */
+  | { readonly type: "announced"; readonly introduction: Introduction; readonly reply: Reply<Hello | undefined> }
+  | { readonly type: "known"; readonly did: string; readonly reply: Reply<KnownRegistry | undefined> }
+  /** Our URLs or trust bundle are others by now. */
+  | { readonly type: "facade_changed" }
   /** Of the actor to itself. */
   | { readonly type: "step"; readonly run: (outcome: Outcome<unknown>) => void; readonly outcome: Outcome<unknown> };
 
@@ -31,6 +44,8 @@ export interface MembershipStatus {
   readonly members: readonly MemberView[];
   readonly evidence: number;
   readonly descriptor: Uint8Array | undefined;
+  /** Our own claim. */
+  readonly domain: AliasView | undefined;
 }
 
 export interface MemberView {
@@ -38,7 +53,11 @@ export interface MemberView {
   readonly peerId: string;
   readonly name: string;
   readonly state: "new" | "alive" | "suspect" | "gone";
+  /** Over whichever transport. */
   readonly connected: boolean;
+  /** How it is met; `null` while it is not. */
+  readonly transport: "libp2p" | "http" | null;
+  readonly domain: AliasView | undefined;
   readonly configured: boolean;
   readonly rttMs: number | null;
   readonly head: SignedHead | undefined;
@@ -51,6 +70,8 @@ export type MembershipEvent =
   | { readonly type: "head"; readonly did: string; readonly head: SignedHead }
   /** Who is connected has changed: connected members, nearest first. */
   | { readonly type: "connected"; readonly dids: readonly string[] }
+  /** All who are met over the web, after each change. */
+  | { readonly type: "web"; readonly peers: ReadonlyMap<string, WebPeer> }
   /** A head with our own signature, shown by a peer. */
   | { readonly type: "own_head"; readonly head: SignedHead }
   | { readonly type: "forgotten"; readonly did: string };

@@ -3,6 +3,7 @@ import { openCheckpoint, type Checkpoint } from "../../protocols/checkpoint/note
 import { supersedes, type Descriptor } from "../../protocols/descriptor/descriptor.ts";
 import { sameSequenceConflict } from "../../protocols/descriptor/evidence.ts";
 import { peerIdOfDid } from "../../protocols/lib/did.ts";
+import type { WebPeer } from "../ports/web.ts";
 
 /** A member that was silent this long is suspect, and later gone; both are only about reaching it. */
 export const SUSPECT_AFTER_MS = 45_000;
@@ -10,6 +11,8 @@ export const GONE_AFTER_MS = 300_000;
 /** Failed dials wait this long, doubling up to the bound. */
 export const REDIAL_MS_MIN = 500;
 export const REDIAL_MS_MAX = 60_000;
+/** Weight of the newest round trip in the running mean. */
+const RTT_WEIGHT = 0.3;
 
 /** One known registry. */
 export interface Member {
@@ -22,6 +25,8 @@ export interface Member {
   checkpoint: Checkpoint | undefined;
   /** Addresses given by the operator, which stand also while there is no descriptor. */
   addresses: readonly string[];
+  /** URLs of its web face that the operator named and that led to it. */
+  urls: readonly string[];
   configured: boolean;
   connected: boolean;
   rttMs: number | null;
@@ -37,6 +42,18 @@ export interface Member {
   /** Whether hellos were exchanged on this connection, or are about to be. */
   greeted: boolean;
   helloFailures: number;
+  readonly web: WebContact;
+}
+
+/** How a registry is met whose libp2p addresses lead nowhere. */
+export interface WebContact {
+  /** Where its last announcement succeeded; `undefined` while it is not met so. */
+  peer: WebPeer | undefined;
+  /** Whether a request is under way. */
+  busy: boolean;
+  failures: number;
+  announceAtMs: number;
+  pollAtMs: number;
 }
 
 /**
@@ -79,9 +96,13 @@ export class MemberTable {
     if (this.#members.size >= this.#max && !this.#evict()) return undefined;
     const member: Member = {
       ...{ did, peerId: peerIdOfDid(did), descriptor: undefined, bytes: undefined, head: undefined, checkpoint: undefined },
-      ...{ addresses: [], configured: false, connected: false, rttMs: null, seenAtMs: Number.NEGATIVE_INFINITY },
+      ...{ addresses: [], urls: [], configured: false, connected: false, rttMs: null, seenAtMs: Number.NEGATIVE_INFINITY },
       ...{ early: undefined, dialling: false, dialFailures: 0, dialAtMs: Number.NEGATIVE_INFINITY },
       ...{ probeFailures: 0, greeted: false, helloFailures: 0 },
+      web: {
+        ...{ peer: undefined, busy: false, failures: 0 },
+        ...{ announceAtMs: Number.NEGATIVE_INFINITY, pollAtMs: Number.NEGATIVE_INFINITY },
+      },
     };
     this.#members.set(did, member);
     this.#byPeer.set(member.peerId, member);
@@ -99,7 +120,7 @@ export class MemberTable {
   #evict(): boolean {
     let oldest: Member | undefined;
     for (const member of this.#members.values()) {
-      if (member.configured || member.connected || this.#isFollowed(member.did)) continue;
+      if (member.configured || isMet(member) || this.#isFollowed(member.did)) continue;
       if (oldest === undefined || member.seenAtMs < oldest.seenAtMs) oldest = member;
     }
     if (oldest !== undefined) this.remove(oldest.did);
@@ -160,8 +181,18 @@ function isNewer(one: Checkpoint, other: Checkpoint): boolean {
 }
 
 export function stateOf(member: Member, nowMs: number): "new" | "alive" | "suspect" | "gone" {
-  if (member.connected) return nowMs - member.seenAtMs > SUSPECT_AFTER_MS ? "suspect" : "alive";
+  if (isMet(member)) return nowMs - member.seenAtMs > SUSPECT_AFTER_MS ? "suspect" : "alive";
   if (member.seenAtMs === Number.NEGATIVE_INFINITY) return "new";
   const silentMs = nowMs - member.seenAtMs;
   return silentMs > GONE_AFTER_MS ? "gone" : silentMs > SUSPECT_AFTER_MS ? "suspect" : "alive";
+}
+
+/** Whether we are in contact with it, over whichever transport. */
+export function isMet(member: Member): boolean {
+  return member.connected || member.web.peer !== undefined;
+}
+
+/** @param rttMs one round trip, over whichever transport */
+export function noteRtt(member: Member, rttMs: number): void {
+  member.rttMs = member.rttMs === null ? rttMs : member.rttMs * (1 - RTT_WEIGHT) + rttMs * RTT_WEIGHT;
 }
