@@ -51,6 +51,11 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** The registry's Ed25519 key in the data directory (PKCS#8 PEM, 0600). */
 export const KEY_FILE_NAME = "registry.key";
 
+/** Directory of the certificate authorities and the trust bundle in the data directory. */
+export const TLS_DIRECTORY_NAME = "tls";
+/** The operator's token for the HTTPS interface in the data directory (0600). */
+export const OPERATOR_TOKEN_FILE_NAME = "operator.token";
+
 export const DEFAULT_PORT = 9470;
 export const DEFAULT_HTTP_PORT = 8443;
 
@@ -129,11 +134,17 @@ function address(hosts: readonly string[], peerId: "required" | "optional" | "no
   return z.string("not a text").superRefine((text, context) => refuse(context, addressProblem(text, hosts, peerId)));
 }
 
-/** A multiaddr, or the URL of a web face, maybe with the DID that it must be. */
-const peer: z.ZodType<string> = z.string("not a text").superRefine((text, context) => {
-  const isUrl = /^[a-z]+:/i.test(text);
-  refuse(context, isUrl ? peerUrlProblem(text) : addressProblem(text, DIALLED_HOSTS, "required"));
-});
+/** What keeps `text` from being a peer: a multiaddr with its peer id, or the URL of a web face, maybe with the DID that it must be. */
+export function peerProblem(text: string): string | undefined {
+  return isUrl(text) ? peerUrlProblem(text) : addressProblem(text, DIALLED_HOSTS, "required");
+}
+
+/** Whether a peer is named by URL rather than by multiaddr. */
+export function isUrl(text: string): boolean {
+  return /^[a-z]+:/i.test(text);
+}
+
+const peer: z.ZodType<string> = z.string("not a text").superRefine((text, context) => refuse(context, peerProblem(text)));
 
 const origin: z.ZodType<string> = z.string("not a text").superRefine((text, context) => {
   const isOrigin = URL.canParse(text) && new URL(text).origin === text.replace(/\/$/, "");

@@ -4,6 +4,7 @@ import type { AgentRecord } from "../../protocols/record/record.ts";
 import type {
   AgentPage,
   AgentView,
+  Diagnosis,
   Identity,
   ListQuery,
   Mutation,
@@ -12,8 +13,9 @@ import type {
   Status,
   SyncStatus,
 } from "../api.ts";
+import type { Svid } from "../ports/credentials.ts";
 import { AdminError, isAdminErrorCode, NodeUnreachableError } from "./errors.ts";
-import type { AdminOwner, ErrorLine, MutationsLine, SyncLine } from "./messages.ts";
+import type { AdminOwner, CertificateOrder, CertificatesAnswer, ErrorLine, MutationsLine, SyncLine } from "./messages.ts";
 import { NDJSON, parseStrict, readLines } from "./ndjson.ts";
 import { findSocket } from "./socket-path.ts";
 
@@ -75,8 +77,9 @@ export class AdminClient {
     return this.#json("GET", `/admin/proof?${query({ id })}`);
   }
 
-  listAgents({ limit, cursor, registry }: ListQuery): Promise<AgentPage> {
-    return this.#json("GET", `/admin/agents?${query({ limit: String(limit), cursor, registry })}`);
+  listAgents({ limit, minReputation, ...texts }: ListQuery): Promise<AgentPage> {
+    const numbers = { limit: String(limit), minReputation: minReputation?.toString() };
+    return this.#json("GET", `/admin/agents?${query({ ...texts, ...numbers })}`);
   }
 
   /** Every agent of one registry, or of all that the node holds. */
@@ -107,6 +110,18 @@ export class AdminClient {
       onProgress(sync);
     }
     throw new NodeUnreachableError("the node ended the stream before the sync was done");
+  }
+
+  diagnose(): Promise<Diagnosis> {
+    return this.#json("GET", "/admin/doctor");
+  }
+
+  certificates(): Promise<CertificatesAnswer> {
+    return this.#json("GET", "/admin/certificates");
+  }
+
+  issueCertificate(order: CertificateOrder): Promise<Svid> {
+    return this.#json("POST", "/admin/certificates", order);
   }
 
   /** Asks the node to drain and end. Resolves when its process closed the socket, which is the last thing that it does. */

@@ -1,4 +1,5 @@
 import { NodeError, type NodeErrorCode } from "../api.ts";
+import { CredentialsError } from "../ports/credentials.ts";
 
 /** What the admin API answers when it does not do what was asked; `status` is its HTTP status. */
 export class AdminError extends Error {
@@ -27,6 +28,7 @@ export type AdminErrorCode =
 const STATUS: Readonly<Record<AdminErrorCode, number>> = {
   invalid: 400,
   bad_request: 400,
+  refused: 403,
   not_found: 404,
   no_such_route: 404,
   method_not_allowed: 405,
@@ -45,10 +47,12 @@ export function isAdminErrorCode(code: unknown): code is AdminErrorCode {
   return typeof code === "string" && Object.hasOwn(STATUS, code);
 }
 
-/** Any failure as what goes over the socket; what is no `NodeError` is a bug, and its details stay in the log. */
+/** Any failure as what goes over the socket; what is no error of ours is a bug, and its details stay in the log. */
 export function toAdminError(error: unknown): AdminError {
   if (error instanceof AdminError) return error;
   if (error instanceof NodeError) return new AdminError(error.code, error.message);
+  // Its other codes speak of key files.
+  if (error instanceof CredentialsError) return new AdminError(error.code === "invalid" ? "invalid" : "storage", error.message);
   return new AdminError("internal", "the node failed in an unforeseen way; its log says more");
 }
 

@@ -1,7 +1,16 @@
 import { z } from "zod";
 import { DID_LENGTH_MAX } from "../../protocols/lib/did.ts";
-import { HUMAN_READABLE_ID_LENGTH_MAX, REVISION_MAX } from "../../protocols/record/record.ts";
-import { LIST_LIMIT_MAX, MUTATIONS_MAX, type ListQuery, type Mutation, type MutationResult, type SyncStatus } from "../api.ts";
+import { CAPABILITY_LENGTH_MAX, HUMAN_READABLE_ID_LENGTH_MAX, REVISION_MAX } from "../../protocols/record/record.ts";
+import {
+  LIST_LIMIT_MAX,
+  LIST_TEXT_LENGTH_MAX,
+  MUTATIONS_MAX,
+  type ListQuery,
+  type Mutation,
+  type MutationResult,
+  type SyncStatus,
+} from "../api.ts";
+import type { Svid } from "../ports/credentials.ts";
 import { AdminError } from "./errors.ts";
 
 /** What crosses the admin socket. The envelope is checked here, the agents in it by the node, as on every way in. */
@@ -9,6 +18,20 @@ export interface AdminOwner {
   readonly pid: number;
   readonly name: string;
   readonly did: string;
+}
+
+/** Answer of `GET /admin/certificates`: what is served now; the key stays in the node. */
+export interface CertificatesAnswer {
+  readonly svid: Omit<Svid, "key">;
+  /** SPIFFE bundle document (protocols/bundle), with authorities to come. */
+  readonly bundle: string;
+}
+
+/** Body of `POST /admin/certificates`, answered with an `Svid`. */
+export interface CertificateOrder {
+  /** Path of the SPIFFE ID in this registry's trust domain, such as `/operator/alice`. */
+  readonly path: string;
+  readonly lifetimeSeconds: number;
 }
 
 /** A line of `POST /admin/sync`: where every session stands, until the line that ends it. */
@@ -30,6 +53,10 @@ export interface ErrorLine {
 }
 
 const ADDRESS_LENGTH_MAX = 2_048;
+/** A SPIFFE ID as a whole (SPIFFE-ID §2.4). */
+const SPIFFE_PATH_LENGTH_MAX = 2_048;
+/** Authorities end after 7 days, and their leaves with them: what is asked beyond that is cut. */
+const CERTIFICATE_LIFETIME_SECONDS_MAX = 604_800;
 const CURSOR_LENGTH_MAX = 1_024;
 
 const name = z.string().min(1).max(Math.max(DID_LENGTH_MAX, HUMAN_READABLE_ID_LENGTH_MAX));
@@ -49,6 +76,9 @@ const listQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(LIST_LIMIT_MAX),
   cursor: z.string().min(1).max(CURSOR_LENGTH_MAX).optional(),
   registry: did.optional(),
+  capability: z.string().min(1).max(CAPABILITY_LENGTH_MAX).optional(),
+  text: z.string().min(1).max(LIST_TEXT_LENGTH_MAX).optional(),
+  minReputation: z.coerce.number().min(0).max(1).optional(),
 });
 
 export function checkMutations(value: unknown): readonly Mutation[] {
@@ -69,6 +99,12 @@ export function checkAddress(value: unknown): string {
 
 export function checkSyncRequest(value: unknown): string | undefined {
   return check(z.strictObject({ did: did.optional() }), value).did;
+}
+
+export function checkCertificateOrder(value: unknown): CertificateOrder {
+  const path = z.string().min(2).max(SPIFFE_PATH_LENGTH_MAX);
+  const lifetimeSeconds = z.int().min(1).max(CERTIFICATE_LIFETIME_SECONDS_MAX);
+  return check(z.strictObject({ path, lifetimeSeconds }), value);
 }
 
 export function checkNothing(value: unknown): void {

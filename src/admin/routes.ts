@@ -1,19 +1,26 @@
 import { LIST_LIMIT_MAX, type MutationResult, type RegistryNode } from "../api.ts";
 import type { Clock } from "../ports/clock.ts";
+import type { Credentials, Svid } from "../ports/credentials.ts";
 import { AdminError } from "./errors.ts";
 import {
   checkAddress,
+  checkCertificateOrder,
   checkListQuery,
   checkMutations,
   checkName,
   checkNothing,
   checkSyncRequest,
   type AdminOwner,
+  type CertificatesAnswer,
   type SyncLine,
 } from "./messages.ts";
 
 /** A node that can be told from outside to drain and end; it returns at once. */
-export type StoppableNode = RegistryNode & { requestStop(): void };
+export type StoppableNode = RegistryNode & {
+  requestStop(): void;
+  /** Absent without an HTTPS interface. */
+  readonly credentials?: Credentials;
+};
 
 export interface RouteContext {
   readonly node: StoppableNode;
@@ -59,12 +66,34 @@ export const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> =
     GET: json(async ({ node }, input) => (checkNothing(input), { sync: await node.syncStatus() })),
     POST: { kind: "stream", run: syncNow },
   },
+  "/admin/doctor": { GET: json(async ({ node }, input) => (checkNothing(input), node.diagnose())) },
+  "/admin/certificates": { GET: json(showCertificates), POST: json(issueCertificate) },
   "/admin/stop": { POST: { kind: "stream", run: stop } },
 };
 
 function owner(node: RegistryNode): AdminOwner {
   const { name, did } = node.identity();
   return { pid: process.pid, name, did };
+}
+
+async function showCertificates({ node }: RouteContext, input: unknown): Promise<CertificatesAnswer> {
+  checkNothing(input);
+  const credentials = credentialsOf(node);
+  const { spiffeId, certificate, notBeforeMs, notAfterMs } = credentials.svid();
+  return { svid: { spiffeId, certificate, notBeforeMs, notAfterMs }, bundle: credentials.bundle() };
+}
+
+async function issueCertificate({ node }: RouteContext, input: unknown): Promise<Svid> {
+  const { path, lifetimeSeconds } = checkCertificateOrder(input);
+  return credentialsOf(node).issue({ path, lifetimeMs: lifetimeSeconds * 1_000 });
+}
+
+function credentialsOf({ credentials }: StoppableNode): Credentials {
+  if (credentials !== undefined) return credentials;
+  throw new AdminError(
+    "not_found",
+    "this registry runs without an HTTPS interface and has no certificates: start it with --http",
+  );
 }
 
 async function getAgent({ node }: RouteContext, input: unknown): Promise<unknown> {

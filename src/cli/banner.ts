@@ -8,13 +8,15 @@ import { facts, plural } from "./text.ts";
 /** What a registry says of itself when it is up, on standard error. */
 export function describeStart(io: CliIo, status: Status, settings: ResolvedSettings): string {
   const title = paint(io.stderr, io.environment, "bold", status.name);
+  const addresses = dialledFirst(status, settings);
   const body = facts(
     [
       ["DID", status.did],
       ["PeerId", status.peerId],
       ["SPIFFE ID", status.spiffeId],
+      ["HTTPS", httpsUrls(status, settings).join("\n") || "switched off"],
       ["listening", status.listening.join("\n")],
-      ["announced", status.multiaddrs.join("\n")],
+      ["announced", addresses.join("\n")],
       ["data", settings.config.dataDir],
       ["catalogue", plural(status.catalog.agents, "agent")],
       ["peers", settings.config.peers.length === 0 ? "none yet" : settings.config.peers.join("\n")],
@@ -22,9 +24,22 @@ export function describeStart(io: CliIo, status: Status, settings: ResolvedSetti
     ],
     "  ",
   );
-  const [address] = status.multiaddrs;
-  const invitation = address === undefined ? "" : `\n\n  Others join with:  registry start --peer ${address}`;
-  return `\n${title} is up\n\n${body}${paint(io.stderr, io.environment, "dim", invitation)}\n`;
+  const ways = [status.http?.url, addresses[0]].filter((way) => way !== undefined);
+  const invitation = ways
+    .map((way, i) => `\n  ${i === 0 ? "Others join with:" : "               or:"}  registry start --peer ${way}`)
+    .join("");
+  return `\n${title} is up\n\n${body}\n${paint(io.stderr, io.environment, "dim", invitation)}\n`;
+}
+
+function httpsUrls({ http }: Status, { config }: ResolvedSettings): string[] {
+  return http === null ? [] : [...new Set([http.url, ...config.httpUrls])];
+}
+
+/** What was named to be announced as it is; else this machine first, where a copied line is tried first and always works. */
+function dialledFirst({ multiaddrs }: Status, { config }: ResolvedSettings): string[] {
+  if (config.announce.length > 0) return [...multiaddrs];
+  const isLoopback = (address: string): boolean => /^\/ip4\/127\.|^\/ip6\/::1\//.test(address);
+  return [...multiaddrs.filter(isLoopback), ...multiaddrs.filter((address) => !isLoopback(address))];
 }
 
 /** Each setting that somebody chose with where it was said; the rest in one line. */

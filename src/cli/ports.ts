@@ -1,11 +1,20 @@
 import { once } from "node:events";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
-import { basename } from "node:path";
 import { multiaddr } from "@multiformats/multiaddr";
+import { portOwner } from "./port-owner.ts";
+
+export interface ListenRequest {
+  /** Multiaddrs. */
+  readonly listen: readonly string[];
+  readonly isListenDefault: boolean;
+  /** `HOST:PORT`; `null` for none. */
+  readonly http: string | null;
+  readonly isHttpDefault: boolean;
+}
 
 export interface ListenPlan {
   readonly listen: readonly string[];
+  readonly http: string | null;
   /** Ports of defaults that were taken, and what is used instead. */
   readonly warnings: readonly string[];
 }
@@ -21,45 +30,58 @@ export class PortError extends Error {
   }
 }
 
+/** One address to bind, in its own spelling. */
+export interface BindAddress {
+  readonly text: string;
+  readonly host: string;
+  readonly port: number;
+  readonly flag: "--listen" | "--http";
+}
+
 /**
  * Looks at every port before the node starts: a default that is taken becomes a free one, a named one is refused.
  * @throws PortError naming the owner where the system tells it
  */
-export async function planListening(addresses: readonly string[], isDefault: boolean): Promise<ListenPlan> {
-  const listen: string[] = [];
+export async function planListening(request: ListenRequest): Promise<ListenPlan> {
+  const { listen, http, isListenDefault, isHttpDefault } = request;
   const warnings: string[] = [];
-  for (const address of addresses) {
-    const [host, port] = multiaddr(address).getComponents();
-    const problem = await bindProblem(host?.value ?? "", Number(port?.value));
+  const planned: BindAddress[] = [];
+  const plan = async (address: BindAddress, isDefault: boolean): Promise<boolean> => {
+    const problem = await planProblem(address, planned);
     if (problem === undefined) {
-      listen.push(address);
-    } else if (isDefault && problem === "EADDRINUSE") {
-      listen.push(address.replace(/\/tcp\/\d+$/, "/tcp/0"));
-      warnings.push(
-        `the default port ${port?.value ?? ""} is taken${byOwner(Number(port?.value))}; a free one is used (name one with --listen)`,
-      );
-    } else {
-      throw portError(address, Number(port?.value), problem);
+      planned.push(address);
+      return true;
     }
-  }
-  return { listen, warnings };
-}
-
-function portError(address: string, port: number, problem: string): PortError {
-  if (problem === "EADDRINUSE") {
-    return new PortError(
-      "address_in_use",
-      `cannot listen on ${address}: the port is taken${byOwner(port)}; free it or name another with --listen`,
+    if (!isDefault || problem.code !== "address_in_use") throw problem;
+    warnings.push(
+      `the default port ${address.port} is taken${byOwner(address.port)}; a free one is used (name one with ${address.flag})`,
     );
+    return false;
+  };
+  const addresses: string[] = [];
+  for (const address of listen) {
+    const asked = await plan(listenAddress(address), isListenDefault);
+    addresses.push(asked ? address : address.replace(/\/tcp\/\d+$/, "/tcp/0"));
   }
-  return new PortError(
-    "address_not_available",
-    `cannot listen on ${address} (${problem}); name an address of this machine with --listen`,
-  );
+  const asked = http === null || (await plan(httpAddress(http), isHttpDefault));
+  return { listen: addresses, http: asked ? http : http.replace(/\d+$/, "0"), warnings };
 }
 
-async function bindProblem(host: string, port: number): Promise<string | undefined> {
-  if (port === 0) return undefined;
+/** @param text `/ip4|ip6/<address>/tcp/<port>` */
+export function listenAddress(text: string): BindAddress {
+  const [host, port] = multiaddr(text).getComponents();
+  return { text, host: host?.value ?? "", port: Number(port?.value), flag: "--listen" };
+}
+
+/** @param text `HOST:PORT`, an IPv6 host in brackets */
+export function httpAddress(text: string): BindAddress {
+  const colon = text.lastIndexOf(":");
+  const host = text.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
+  return { text, host, port: Number(text.slice(colon + 1)), flag: "--http" };
+}
+
+/** What keeps `address` from being bound: `EADDRINUSE`, another code of the system, or `undefined` for nothing. */
+export async function bindProblem({ host, port }: BindAddress): Promise<string | undefined> {
   const probe = createServer();
   try {
     probe.listen({ host, port, exclusive: true });
@@ -72,53 +94,36 @@ async function bindProblem(host: string, port: number): Promise<string | undefin
   }
 }
 
+async function planProblem(address: BindAddress, planned: readonly BindAddress[]): Promise<PortError | undefined> {
+  const { text, port, flag } = address;
+  if (port === 0) return undefined;
+  const rival = planned.find((other) => other.port === port && overlaps(other.host, address.host));
+  if (rival !== undefined) {
+    return new PortError("address_in_use", `cannot listen on ${text}: ${rival.flag} ${rival.text} takes that port; name another`);
+  }
+  const problem = await bindProblem(address);
+  if (problem === undefined) return undefined;
+  if (problem === "EADDRINUSE") {
+    const message = `cannot listen on ${text}: the port is taken${byOwner(port)}; free it or name another with ${flag}`;
+    return new PortError("address_in_use", message);
+  }
+  if (problem === "EACCES") {
+    const message = `cannot listen on ${text}: this user may not take port ${port}; name one from 1024 up with ${flag}`;
+    return new PortError("address_not_available", message);
+  }
+  return new PortError(
+    "address_not_available",
+    `cannot listen on ${text} (${problem}); name an address of this machine with ${flag}`,
+  );
+}
+
+const ANY_HOST = ["0.0.0.0", "::"];
+
+function overlaps(one: string, other: string): boolean {
+  return one === other || ANY_HOST.includes(one) || ANY_HOST.includes(other);
+}
+
 function byOwner(port: number): string {
   const owner = portOwner(port);
-  return owner === undefined ? "" : ` by ${owner}`;
-}
-
-/** `name (process 123)`, on Linux and for processes that this user may look at. */
-export function portOwner(port: number): string | undefined {
-  try {
-    const inodes = ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => listeningInodes(readFileSync(path, "utf8"), port));
-    const pid = readdirSync("/proc").find((entry) => /^\d+$/.test(entry) && holdsSocket(entry, inodes));
-    return pid === undefined ? undefined : `${commandOf(pid)} (process ${pid})`;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The words of a command line that say what runs: for an interpreter, such as node, its script too. */
-const COMMAND_WORDS = 2;
-
-function commandOf(pid: string): string {
-  const words = readFileSync(`/proc/${pid}/cmdline`, "utf8")
-    .split("\0", COMMAND_WORDS)
-    .filter((word) => word !== "");
-  return words.map((word) => basename(word)).join(" ") || readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-}
-
-/** State LISTEN of /proc/net/tcp (proc_net_tcp(5)). */
-const LISTEN = "0A";
-
-function listeningInodes(text: string, port: number): string[] {
-  const suffix = ":" + port.toString(16).toUpperCase().padStart(4, "0");
-  const rows = text.split("\n").map((line) => line.trim().split(/\s+/));
-  return rows.filter((row) => row[1]?.endsWith(suffix) === true && row[3] === LISTEN).map((row) => `socket:[${row[9] ?? ""}]`);
-}
-
-function holdsSocket(pid: string, inodes: readonly string[]): boolean {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => inodes.includes(linkTarget(`/proc/${pid}/fd/${fd}`)));
-  } catch {
-    return false;
-  }
-}
-
-function linkTarget(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return "";
-  }
+  return owner === undefined ? "" : ` by ${owner.name}`;
 }

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { Cli } from "./cli.ts";
 import { agentCommand } from "./commands/agent.ts";
+import { certificateCommand } from "./commands/certificate.ts";
 import { devCommand } from "./commands/dev.ts";
 import { idCommand } from "./commands/id.ts";
 import { initCommand } from "./commands/init.ts";
@@ -55,6 +56,7 @@ function buildProgram(cli: Cli): Command {
     agentCommand,
     peerCommand,
     syncCommand,
+    certificateCommand,
     devCommand,
     versionCommand,
   ];

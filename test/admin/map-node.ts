@@ -14,13 +14,15 @@ import type {
 import { NodeError } from "../../src/api.ts";
 import type { StoppableNode } from "../../src/admin/routes.ts";
 import type { Clock } from "../../src/ports/clock.ts";
+import type { Credentials } from "../../src/ports/credentials.ts";
 import type { Log } from "../../src/ports/log.ts";
 import { mintDid } from "../../protocols/lib/did.ts";
 import { createKeyMaterial } from "../../src/identity/key-material.ts";
 import { spiffeId } from "../../src/identity/name.ts";
 import type { AgentRecord } from "../../protocols/record/record.ts";
 
-const OWN = createKeyMaterial(new Uint8Array(32).fill(1));
+export const OWN_SEED: Uint8Array = new Uint8Array(32).fill(1);
+const OWN = createKeyMaterial(OWN_SEED);
 export const OWN_DID: string = OWN.did;
 const SPIFFE_ID = spiffeId(OWN.trustDomain, "alder");
 
@@ -32,7 +34,9 @@ export class MapNode implements StoppableNode {
   beforeMutate: (mutations: readonly Mutation[]) => Promise<void> = () => Promise.resolve();
   onStop: () => void = () => {};
   sync: SyncStatus[] = [];
+  listed: ListQuery | undefined;
   http: { url: string } | null = null;
+  credentials?: Credentials;
   diagnosis: Diagnosis = { time: "2026-01-01T00:00:00.000Z", checks: [] };
   syncing: Promise<void> = Promise.resolve();
 
@@ -75,7 +79,9 @@ export class MapNode implements StoppableNode {
     return { did: view.agent.did, record: view.agent };
   }
 
-  listAgents({ limit, cursor }: ListQuery): Promise<AgentPage> {
+  listAgents(query: ListQuery): Promise<AgentPage> {
+    this.listed = query;
+    const { limit, cursor } = query;
     const from = Number(cursor ?? 0);
     const all = [...this.agents.values()];
     const next = from + limit;

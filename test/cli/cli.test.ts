@@ -82,7 +82,7 @@ describe("cli", () => {
       await bench.serve();
       await bench.run(["agent", "register", agentFile("acme/a")]);
       const status = (await bench.run(["status", "--json"])).json<Status>();
-      for (const field of ["name", "did", "peerId", "spiffeId", "multiaddrs", "catalog", "peers", "uptimeSeconds"]) {
+      for (const field of ["name", "did", "peerId", "spiffeId", "multiaddrs", "catalog", "peers", "uptimeSeconds", "http"]) {
         assert.ok(field in status, field);
       }
       assert.equal(status.catalog.agents, 1);
@@ -122,10 +122,50 @@ describe("cli", () => {
 
     it("adds and removes peers", async () => {
       await bench.serve();
-      assert.equal((await bench.run(["peer", "add", "/ip4/127.0.0.1/tcp/1/p2p/x"])).exit, EXIT.ok);
-      assert.deepEqual(bench.node.peers, ["/ip4/127.0.0.1/tcp/1/p2p/x"]);
-      assert.equal((await bench.run(["peer", "remove", "/ip4/127.0.0.1/tcp/1/p2p/x"])).exit, EXIT.ok);
-      assert.equal((await bench.run(["peer", "remove", "/ip4/127.0.0.1/tcp/1/p2p/x"])).exit, EXIT.failure);
+      const address = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo";
+      assert.equal((await bench.run(["peer", "add", address])).exit, EXIT.ok);
+      assert.deepEqual(bench.node.peers, [address]);
+      assert.equal((await bench.run(["peer", "remove", address])).exit, EXIT.ok);
+      assert.equal((await bench.run(["peer", "remove", address])).exit, EXIT.failure);
+    });
+
+    it("asks for what a list is narrowed to", async () => {
+      await bench.serve();
+      const words = [
+        "--capability",
+        "translation",
+        "--text",
+        "legal contracts",
+        "--min-reputation",
+        "0.75",
+        "--registry",
+        OWN_DID,
+      ];
+      assert.equal((await bench.run(["agent", "list", ...words])).exit, EXIT.ok);
+      const narrowed = { capability: "translation", text: "legal contracts", minReputation: 0.75, registry: OWN_DID };
+      assert.deepEqual(bench.node.listed, { limit: 50, ...narrowed });
+      for (const wrong of ["1.5", "-1", "high", ""]) {
+        const run = await bench.run(["agent", "list", `--min-reputation=${wrong}`]);
+        assert.equal(run.exit, EXIT.usage, run.stderr);
+        assert.match(run.stderr, /a number from 0 to 1/);
+      }
+    });
+
+    it("warns of a misspelt setting also where another one is wrong", async () => {
+      const environment = { REGISTRY_NMAE: "x" };
+      const run = await bench.run(["start", "--http", "8443"], { environment });
+      assert.match(run.stderr, /warning: REGISTRY_NMAE .*did you mean REGISTRY_NAME\?\nerror: .*\n.*--http/);
+      const json = await bench.run(["start", "--http", "8443", "--json"], { environment });
+      const { error } = JSON.parse(json.stderr) as { error: { warnings: string[] } };
+      assert.match(error.warnings[0] ?? "", /REGISTRY_NMAE/);
+    });
+
+    it("does not start beside the registry that serves the data directory, and says nothing of its ports", async () => {
+      await bench.serve();
+      const run = await bench.run(["start"]);
+      assert.equal(run.exit, EXIT.failure);
+      assert.match(run.stderr, new RegExp(`^error: .* is served already by process ${process.pid} \\("alder"\\)`));
+      assert.doesNotMatch(run.stderr, /port/);
     });
 
     it("stops the node and says which", async () => {

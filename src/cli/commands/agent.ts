@@ -1,8 +1,8 @@
 import { Option, type Command } from "commander";
 import { canonicalText } from "../../../protocols/lib/canonical.ts";
-import { recordJson, type AgentRecord } from "../../../protocols/record/record.ts";
+import { recordJson } from "../../../protocols/record/record.ts";
 import type { AdminClient } from "../../admin/client.ts";
-import { LIST_LIMIT_MAX, type AgentView, type Mutation, type MutationResult } from "../../api.ts";
+import { LIST_LIMIT_MAX, type AgentPage, type AgentView, type ListQuery, type Mutation, type MutationResult } from "../../api.ts";
 import { isJson, type Cli } from "../cli.ts";
 import { CliError, EXIT } from "../exit.ts";
 import { write } from "../io.ts";
@@ -107,20 +107,38 @@ function listCommand(agent: Command, cli: Cli): void {
     .option("--limit <number>", `agents on a page, 1 to ${LIST_LIMIT_MAX}`, LIST_LIMIT_DEFAULT)
     .option("--cursor <cursor>", "where the page before ended")
     .option("--registry <did>", "only the agents of this registry")
+    .option("--capability <path>", "only agents that can do this: translation finds translation/en-fr, too")
+    .option("--text <words>", "only agents with all of these words in name, description, id or tags")
+    .option("--min-reputation <number>", "only agents with at least this claimed score, 0 to 1")
     .description("list agents, ours first, page by page")
-    .action(async (options: { limit: string; cursor?: string; registry?: string }, command: Command) => {
-      const limit = wholeNumber(options.limit, "--limit");
-      if (limit < 1 || limit > LIST_LIMIT_MAX) throw usage(`--limit takes 1 to ${LIST_LIMIT_MAX}, not ${options.limit}`);
-      const page = await cli.withNode(command, (client) => client.listAgents({ ...options, limit }));
-      await cli.show(command, page, () => describeList(page.agents));
+    .action(async (options: ListOptions, command: Command) => {
+      const query = listQuery(options);
+      const page = await cli.withNode(command, (client) => client.listAgents(query));
+      await cli.show(command, page, () => describeList(page));
       if (page.cursor !== null && !isJson(command)) cli.say(`more: --cursor ${page.cursor}`);
     });
 }
 
+interface ListOptions extends Pick<ListQuery, "cursor" | "registry" | "capability" | "text"> {
+  readonly limit: string;
+  readonly minReputation?: string;
+}
+
+/** @throws CliError `usage` */
+function listQuery({ minReputation, ...options }: ListOptions): ListQuery {
+  const limit = wholeNumber(options.limit, "--limit");
+  if (limit < 1 || limit > LIST_LIMIT_MAX) throw usage(`--limit takes 1 to ${LIST_LIMIT_MAX}, not ${options.limit}`);
+  if (minReputation === undefined) return { ...options, limit };
+  if (!/^(?:[01]|0?\.\d+|1\.0+)$/.test(minReputation))
+    throw usage(`--min-reputation takes a number from 0 to 1, not "${minReputation}"`);
+  return { ...options, limit, minReputation: Number(minReputation) };
+}
+
 const TITLE_COLUMNS = 40;
 
-function describeList(agents: readonly AgentRecord[]): string {
-  if (agents.length === 0) return "No agents.";
+function describeList({ agents, cursor }: AgentPage): string {
+  // What one call looks at is bounded: a page may be empty although more follows.
+  if (agents.length === 0) return cursor === null ? "No agents." : "No agents on this page.";
   const rows = agents.map((agent) => [
     short(plain(agent.humanReadableId), TITLE_COLUMNS, 0),
     short(plain(agent.capabilities.join(", ")), TITLE_COLUMNS, 0),

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { Cli } from "../cli.ts";
+import { pinnedPeer, type PeerPins } from "../peer-address.ts";
 import { describePeers } from "./status.ts";
 
 export function peerCommand(program: Command, cli: Cli): void {
@@ -13,15 +14,18 @@ export function peerCommand(program: Command, cli: Cli): void {
     });
   peer
     .command("add")
-    .argument("<multiaddr>", "address that ends in /p2p/<peer id>")
+    .argument("<url|multiaddr>", "https://<host>[:port], or a multiaddr that ends in /p2p/<peer id>")
+    .option("--public-key <pem|file>", "its Ed25519 public key: any other registry is refused at this address")
+    .option("--pin <did>", "its DID, to the same end")
     .description("meet another registry, now and after every start")
-    .action(async (address: string, _options, command: Command) => {
+    .action(async (given: string, options: PeerPins, command: Command) => {
+      const address = await pinnedPeer(cli.io, given, options);
       await cli.withNode(command, (client) => client.addPeer(address));
       await cli.show(command, { added: address }, () => `added ${address}`);
     });
   peer
     .command("remove")
-    .argument("<multiaddr|did>", "what `peer list` shows")
+    .argument("<url|multiaddr|did>", "what `peer list` shows")
     .description("forget a configured registry and stop following it")
     .action(async (addressOrDid: string, _options, command: Command) => {
       await cli.withNode(command, (client) => client.removePeer(addressOrDid));

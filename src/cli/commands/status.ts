@@ -18,6 +18,7 @@ function describeStatus(status: Status): string {
   const head = facts([
     ["name", plain(status.name)],
     ["DID", status.did],
+    ["HTTPS", status.http?.url ?? ""],
     ["addresses", status.multiaddrs.join("\n")],
     ["up", duration(status.uptimeSeconds)],
     ["catalogue", `${plural(catalog.agents, "agent")}, ${plural(catalog.logSize, "commit")}, epoch ${catalog.epoch}`],
@@ -34,13 +35,19 @@ export function describePeers(peers: readonly PeerStatus[]): string {
   const rows = peers.map((peer) => [
     plain(peer.name) || "(not met)",
     short(peer.did),
-    peer.connected ? peer.state : `${peer.state}, not connected`,
+    peer.domain === null ? "" : `${plain(peer.domain)}${peer.domainVerified ? "" : " (claimed)"}`,
+    reached(peer),
     peer.agents,
     syncState(peer),
     peer.rttMs === null ? "" : `${peer.rttMs.toFixed(1)} ms`,
     peer.refusedRecords,
   ]);
-  return table(["REGISTRY", "DID", "STATE", "AGENTS", "SYNC", "RTT", "REFUSED"], rows);
+  return table(["REGISTRY", "DID", "DOMAIN", "STATE", "AGENTS", "SYNC", "RTT", "REFUSED"], rows);
+}
+
+function reached({ connected, state, transport }: PeerStatus): string {
+  if (transport === "http") return `${state}, over HTTPS`;
+  return connected ? state : `${state}, not connected`;
 }
 
 function syncState(peer: PeerStatus): string {

@@ -89,6 +89,8 @@ function startArguments({ name, peer }: DevRegistryOptions, dataDir: string): st
     dataDir,
     "--listen",
     "/ip4/127.0.0.1/tcp/0",
+    "--http",
+    "127.0.0.1:0",
     "--log-level",
     "warn",
   ];

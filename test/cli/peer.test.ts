@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { didKey, peerIdOfDid } from "../../protocols/lib/did.ts";
+import { EXIT } from "../../src/cli/exit.ts";
+import { Bench } from "./harness.ts";
+
+describe("cli peer add", () => {
+  let bench: Bench;
+  beforeEach(async () => {
+    bench = new Bench();
+    await bench.serve();
+  });
+  afterEach(() => bench.close());
+
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const pem = publicKey.export({ format: "pem", type: "spki" }) as string;
+  const DID = didKey(Buffer.from(publicKey.export({ format: "jwk" }).x ?? "", "base64url"));
+  const OTHER = didKey(new Uint8Array(32).fill(7));
+  const URL = "https://registry.example:8443";
+  const multiaddr = (did: string): string => `/dns4/registry.example/tcp/9470/p2p/${peerIdOfDid(did)}`;
+  const keyFile = (): string => {
+    writeFileSync(join(bench.directory, "peer.pem"), pem);
+    return "peer.pem";
+  };
+
+  const taken: [what: string, argv: () => string[], address: string][] = [
+    ["a URL", () => [URL], URL],
+    ["a URL with its pin", () => [`${URL}#${DID}`], `${URL}#${DID}`],
+    ["a URL and its DID", () => [URL, "--pin", DID], `${URL}#${DID}`],
+    ["a URL and its key in a file", () => [URL, "--public-key", keyFile()], `${URL}#${DID}`],
+    ["a URL and its key", () => [URL, "--public-key", pem], `${URL}#${DID}`],
+    ["a key on one line", () => [URL, "--public-key", pem.replaceAll("\n", "\\n")], `${URL}#${DID}`],
+    ["the same said thrice", () => [`${URL}#${DID}`, "--public-key", pem, "--pin", DID], `${URL}#${DID}`],
+    ["a multiaddr", () => [multiaddr(DID)], multiaddr(DID)],
+    ["a multiaddr and its key", () => [multiaddr(DID), "--public-key", pem], multiaddr(DID)],
+  ];
+  for (const [what, argv, address] of taken) {
+    it(`takes ${what}`, async () => {
+      const run = await bench.run(["peer", "add", ...argv(), "--json"]);
+      assert.equal(run.exit, EXIT.ok, run.stderr);
+      assert.deepEqual([run.json(), bench.node.peers], [{ added: address }, [address]]);
+    });
+  }
+
+  const ecKey = createPublicKey(generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey);
+  const secret = createPrivateKey(privateKey.export({ format: "pem", type: "pkcs8" }) as string);
+  const refused: [what: string, argv: string[], reason: RegExp][] = [
+    ["a URL without encryption", ["http://registry.example"], /must begin with https:\/\/\n {4}→ use https:/],
+    ["a multiaddr without a peer id", ["/ip4/127.0.0.1/tcp/1"], /lacks \/p2p\/<peer id>/],
+    ["a pin that is no registry", [URL, "--pin", "did:web:x"], /--pin: "did:web:x" is not the DID/],
+    ["a key of another kind", [URL, "--public-key", ecKey.export({ format: "pem", type: "spki" }) as string], /is Ed25519/],
+    ["a private key", [URL, "--public-key", secret.export({ format: "pem", type: "pkcs8" }) as string], /it is a private key/],
+    ["a damaged key", [URL, "--public-key", "-----BEGIN PUBLIC KEY-----\nx"], /--public-key cannot be read/],
+    ["pins of different registries", [`${URL}#${OTHER}`, "--public-key", pem], /name different registries/],
+    ["a multiaddr of another registry than the pin's", [multiaddr(OTHER), "--pin", DID], /name different registries/],
+  ];
+  for (const [what, argv, reason] of refused) {
+    it(`refuses ${what}`, async () => {
+      const run = await bench.run(["peer", "add", ...argv]);
+      assert.equal(run.exit, EXIT.usage);
+      assert.match(run.stderr, reason);
+      assert.deepEqual(bench.node.peers, []);
+    });
+  }
+
+  it("says of a wrong address what `start --peer` says", async () => {
+    const address = "https://me@registry.example";
+    const added = (await bench.run(["peer", "add", address])).stderr;
+    const started = (await bench.run(["start", "--peer", address, "--data-dir", "elsewhere"])).stderr;
+    const words = added.replace("error: ", "").trim();
+    assert.ok(started.includes(words), `${words} is not in:\n${started}`);
+  });
+});
