@@ -5,7 +5,9 @@ import type { ActorRef } from "./actors/actor.ts";
 import { ActorSystem } from "./actors/system.ts";
 import { Generation } from "./agent-cache.ts";
 import type { AgentReader, RegistryNode } from "./api.ts";
-import { CatalogActor } from "./catalog/actor.ts";
+import { CatalogActor, type CatalogOptions } from "./catalog/actor.ts";
+import { OWN_CATALOGUE } from "./catalog/rows.ts";
+import { startScrub } from "./catalog/scrub.ts";
 import type { CatalogMessage, CatalogueQuery, Published } from "./catalog/messages.ts";
 import type { FollowPolicy } from "./config.ts";
 import type { RegistryIdentity } from "./identity/registry-identity.ts";
@@ -22,6 +24,7 @@ import type { Random } from "./ports/random.ts";
 import type { Scheduler } from "./ports/scheduler.ts";
 import type { Store } from "./ports/store.ts";
 import { RequestLimiter } from "./replication/limiter.ts";
+import { refetch } from "./replication/refetch.ts";
 import { loadReplicaNumbers, Replicas } from "./replication/replicas.ts";
 import { serveFollower, SYNC_STREAMS_PER_PEER_MAX } from "./replication/serve.ts";
 
@@ -133,7 +136,13 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
         generation.move();
         if (isListening) membership.tell({ type: "published", version });
       };
-      return new CatalogActor({ did: identity.did, sign, store, clock, random, log, unsure, settled, publish }, context);
+      const { did } = identity;
+      const lookElsewhere: CatalogOptions["refetch"] = (lost, signal) =>
+        refetch({ network, clock, random, log }, { ...lost, registry: did }, signal);
+      return new CatalogActor(
+        { did, sign, store, clock, random, log, unsure, settled, publish, refetch: lookElsewhere },
+        context,
+      );
     },
   });
 
@@ -142,6 +151,13 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
   const limiter = new RequestLimiter(options.requestsPerPeerPerMinuteMax);
   network.handle(CATALOG_SYNC_PROTOCOL, (frames, peerId) => serveFollower({ clock, limiter, find }, frames, peerId), {
     streamsPerPeerMax: SYNC_STREAMS_PER_PEER_MAX,
+  });
+  const scrubbing = startScrub({
+    ...{ store, clock, log },
+    damaged: (number, key) => {
+      if (number === OWN_CATALOGUE) catalog.tell({ type: "damaged", key });
+      else replicas.byNumber(number)?.tell({ type: "damaged", key });
+    },
   });
   const stopping = new AbortController();
   const hellos = new RequestLimiter(HELLOS_PER_PEER_PER_MINUTE_MAX);
@@ -180,11 +196,13 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
     return operations.node(async () => {
       await operations.drain();
       stopping.abort();
+      scrubbing.stop();
       await network.stop();
       system.stopAll();
     });
   } catch (error) {
     stopping.abort();
+    scrubbing.stop();
     await network.stop();
     system.stopAll();
     throw error;

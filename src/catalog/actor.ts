@@ -19,7 +19,8 @@ import { loadCatalogue } from "./load.ts";
 import type { CatalogMessage, Published } from "./messages.ts";
 import { CatalogueQueries } from "./queries.ts";
 import { prune } from "./prune.ts";
-import { OWN_CATALOGUE } from "./rows.ts";
+import { Repairs, type LostRecord } from "./repairs.ts";
+import { OWN_CATALOGUE, rowKey } from "./rows.ts";
 import type { RunTask } from "./tasks.ts";
 
 /** After a commit the next one waits this long, so that a busy catalogue signs at most 4 versions a second. */
@@ -51,6 +52,8 @@ export interface CatalogOptions {
   readonly settled: (() => void) | undefined;
   /** Called after a version is durable. */
   readonly publish: (version: Published) => void;
+  /** Asks peers for bytes that we lost; `undefined` when none has them. */
+  readonly refetch: (lost: LostRecord, signal: AbortSignal) => Promise<Uint8Array | undefined>;
 }
 
 /** Our own catalogue: the only writer. Mutations are collected into commits, each one atomic batch, signed, then published. */
@@ -72,11 +75,18 @@ export class CatalogActor implements Actor<CatalogMessage> {
   #hlc: string | undefined;
   #committedAtMs = Number.NEGATIVE_INFINITY;
   #commitTimer = false;
+  readonly #repairs: Repairs;
 
   constructor(options: CatalogOptions, context: Context<CatalogMessage>) {
     this.#options = options;
     this.#context = context;
     this.#unsure = options.unsure;
+    this.#repairs = new Repairs({
+      ...{ log: options.log, refetch: options.refetch },
+      task: (run, then) => this.#task(run, (outcome) => this.#whenIdle(() => then(outcome))),
+      later: (delayMs) => void context.after(delayMs, { type: "tick", what: "repair" }),
+      write: (key, record, then) => this.#rewrite(key, record, then),
+    });
     context.after(HEARTBEAT_MS, { type: "tick", what: "heartbeat" });
     this.#load();
   }
@@ -101,6 +111,8 @@ export class CatalogActor implements Actor<CatalogMessage> {
       case "head_settled":
         if (this.#writing) return this.#stash.put(message);
         return this.#unsure ? this.#decide(this.#catalogue) : undefined;
+      case "damaged":
+        return this.#repairs.damaged(this.#catalogue, message.key);
       case "drain":
         (this.#draining ??= []).push(message.reply);
         return this.#advance();
@@ -122,8 +134,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
     this.#queries = new CatalogueQueries(catalogue, store, task, {
       // What we wrote was checked before; our own clock may have gone back since.
       read: decodeRecord,
-      damaged: (key) =>
-        log.error("a stored record is damaged: restore it from a backup or register the agent again", { key: hex(key) }),
+      damaged: (key) => this.#repairs.damaged(catalogue, key),
     });
     if (catalogue.head !== undefined) {
       this.#hlc = catalogue.head.commit.time.toString(16).padStart(12, "0") + "ffff";
@@ -155,8 +166,9 @@ export class CatalogActor implements Actor<CatalogMessage> {
     this.#advance();
   }
 
-  #tick(what: "commit" | "heartbeat"): void {
+  #tick(what: "commit" | "heartbeat" | "repair"): void {
     const catalogue = this.#catalogue as Catalogue;
+    if (what === "repair") return this.#draining === undefined ? this.#repairs.next(catalogue) : undefined;
     if (what === "commit") {
       this.#commitTimer = false;
       return this.#advance();
@@ -307,6 +319,25 @@ export class CatalogActor implements Actor<CatalogMessage> {
     [this.#unsure, this.#raiseFailed, this.#writing] = [true, true, false];
     [this.#catalogue, this.#queries] = [undefined, undefined];
     this.#load();
+  }
+
+  /** Once no write is under way: rows are not what the map says while one is. */
+  #whenIdle(run: () => void): void {
+    if (this.#writing) this.#stash.put(this.#step(() => this.#whenIdle(run), { ok: true, value: undefined }));
+    else run();
+  }
+
+  /** Puts the bytes of a record back where they were; what the map says does not change. */
+  #rewrite(key: Uint8Array, record: Uint8Array, then: (outcome: Outcome<void>) => void): void {
+    this.#writing = true;
+    const operation = { type: "put", key: rowKey(OWN_CATALOGUE, "record", key), value: record } as const;
+    this.#task(
+      () => this.#options.store.batch([operation], { durable: true }),
+      (outcome) => {
+        this.#finish([]);
+        then(outcome);
+      },
+    );
   }
 
   #rootBeforeEpoch: string | undefined;

@@ -8,7 +8,7 @@ import {
 import { comparePrefixes, containsKey, prefixOf, type Prefix } from "../../protocols/checkpoint/prefix.ts";
 import { compare } from "../../protocols/lib/bytes.ts";
 import { HASH_BYTES } from "../../protocols/lib/hash.ts";
-import type { StoreSnapshot } from "../ports/store.ts";
+import { StoreError, type StoreSnapshot } from "../ports/store.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { leafHint } from "./descent.ts";
 import { rowKey, rowSuffix, tableRange } from "./rows.ts";
@@ -21,6 +21,8 @@ export interface AnswerContext {
   readonly snapshot: StoreSnapshot;
   /** Leaf hashes that the follower has. */
   readonly logSize: number;
+  /** Told of a record whose stored bytes failed their checksum while it was being sent. */
+  readonly damaged: (key: Uint8Array) => void;
 }
 
 /** Keys that may change during a descent: each is a prefix of 256 bits, which the follower folds one by one. */
@@ -149,7 +151,7 @@ async function readSubtree(
 }
 
 function answer(
-  { catalogue, snapshot, logSize }: AnswerContext,
+  { catalogue, snapshot, logSize, damaged }: AnswerContext,
   mode: "delta" | "replace",
   frontier: readonly FrontierEntry[],
   batches: () => AsyncIterable<readonly BatchEntry[]>,
@@ -158,7 +160,15 @@ function answer(
   if (head === undefined) throw new Error("an answer needs a completed version");
   const from = Math.min(logSize, log.size);
   const logLeaves = Buffer.concat(Array.from({ length: log.size - from }, (_, i) => log.leafHash(from + i)));
-  return { head: head.signed, mode, logLeaves, frontier, batches, close: () => snapshot.close() };
+  async function* watched(): AsyncGenerator<readonly BatchEntry[]> {
+    try {
+      yield* batches();
+    } catch (error) {
+      if (error instanceof StoreError && error.code === "damaged" && error.key !== undefined) damaged(rowSuffix(error.key));
+      throw error;
+    }
+  }
+  return { head: head.signed, mode, logLeaves, frontier, batches: watched, close: () => snapshot.close() };
 }
 
 function latin1(bytes: Uint8Array): string {

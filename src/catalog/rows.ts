@@ -64,6 +64,15 @@ export function tableRange(catalogue: number, table: Table, from?: Uint8Array, t
   return { from: start, to: end };
 }
 
+/** All rows of all catalogues. */
+export const ALL_CATALOGUES: StoreRange = { from: Buffer.of(CATALOGUES), to: Buffer.of(CATALOGUES + 1) };
+
+/** Whose record a row is, and its K; `undefined` for a row of another table. */
+export function recordOfRow(row: Uint8Array): { readonly catalogue: number; readonly key: Uint8Array } | undefined {
+  if (row[0] !== CATALOGUES || row[HEADER_BYTES - 1] !== TABLES.record.charCodeAt(0)) return undefined;
+  return { catalogue: ((row[1] as number) << 8) | (row[2] as number), key: Uint8Array.from(rowSuffix(row)) };
+}
+
 /** All rows of a catalogue. */
 export function catalogueRange(catalogue: number): StoreRange {
   const edge = (table: number): Uint8Array => {

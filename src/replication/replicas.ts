@@ -7,6 +7,7 @@ import { peerIdOfDid } from "../../protocols/lib/did.ts";
 import type { Descriptor } from "../../protocols/descriptor/descriptor.ts";
 import type { SignedHead } from "../../protocols/checkpoint/head.ts";
 import type { Store } from "../ports/store.ts";
+import type { WebPeer } from "../ports/web.ts";
 import { ReplicaActor } from "./actor.ts";
 import type { ReplicaOptions } from "./options.ts";
 import type { Followed, ReplicaMessage } from "./messages.ts";
@@ -34,6 +35,7 @@ export class Replicas {
   /** Numbers whose rows are being deleted. */
   readonly #deleting = new Set<number>();
   #connected: readonly string[] = [];
+  #webPeers: ReadonlyMap<string, WebPeer> = new Map();
 
   constructor(options: ReplicasOptions) {
     this.#options = options;
@@ -41,6 +43,12 @@ export class Replicas {
 
   get(did: string): ActorRef<ReplicaMessage> | undefined {
     return this.#actors.get(did);
+  }
+
+  /** The replica whose rows carry this number. */
+  byNumber(number: number): ActorRef<ReplicaMessage> | undefined {
+    for (const [did, own] of this.#options.numbers) if (own === number) return this.#actors.get(did);
+    return undefined;
   }
 
   /** Followed registries in the order of their DIDs. */
@@ -67,12 +75,22 @@ export class Replicas {
   /** @param dids connected members, nearest first */
   connected(dids: readonly string[]): void {
     this.#connected = dids;
+    this.#setSources();
+  }
+
+  /** @param peers those whose web face is reached, by DID: a followed home that is not connected is asked there */
+  reachable(peers: ReadonlyMap<string, WebPeer>): void {
+    this.#webPeers = peers;
+    this.#setSources();
+  }
+
+  #setSources(): void {
     for (const [did, actor] of this.#actors) {
-      const peerIds = this.#sources(did);
       const followed = this.#followed.get(did);
-      if (followed === undefined || followed.sources.join() === peerIds.join()) continue;
-      followed.sources = peerIds;
-      actor.tell({ type: "sources", peerIds });
+      if (followed === undefined) continue;
+      const before = followed.sources;
+      const { sources } = Object.assign(followed, this.#sources(did));
+      if (before.join() !== sources.join()) actor.tell({ type: "sources", sources });
     }
   }
 
@@ -111,7 +129,7 @@ export class Replicas {
         log.error("a replica's number could not be stored", { did, error });
       });
     }
-    const followed = { name: "", epoch: 0, previous: undefined, head: undefined, sources: this.#sources(did) };
+    const followed = { name: "", epoch: 0, previous: undefined, head: undefined, ...this.#sources(did) };
     const kept = new KeptStream();
     this.#followed.set(did, followed);
     const actor = system.spawn<ReplicaMessage>({
@@ -122,9 +140,12 @@ export class Replicas {
     return actor;
   }
 
-  #sources(did: string): string[] {
+  #sources(did: string): Pick<Followed, "sources" | "web"> {
     const others = this.#connected.filter((other) => other !== did).slice(0, OTHER_SOURCES_MAX);
-    return [...(this.#connected.includes(did) ? [did] : []), ...others].map(peerIdOfDid);
+    const isConnected = this.#connected.includes(did);
+    const web = isConnected || this.#options.web === undefined ? undefined : this.#webPeers.get(did);
+    const home = isConnected ? peerIdOfDid(did) : web?.url;
+    return { sources: [...(home === undefined ? [] : [home]), ...others.map(peerIdOfDid)], web };
   }
 }
 

@@ -3,9 +3,11 @@ import type { ActorRef, Reply } from "../../src/actors/actor.ts";
 import { systemScheduler } from "../../src/adapters/system/scheduler.ts";
 import type { AgentInput, CatalogStatus, Mutation, MutationResult } from "../../src/api.ts";
 import { CatalogActor, COMMIT_INTERVAL_MS } from "../../src/catalog/actor.ts";
+import type { LostRecord } from "../../src/catalog/repairs.ts";
 import type { CatalogMessage, Published, StoredRecord } from "../../src/catalog/messages.ts";
 import type { Store } from "../../src/ports/store.ts";
 import type { AgentRecord } from "../../protocols/record/record.ts";
+import { hex } from "../../protocols/lib/bytes.ts";
 import { keyOf } from "../../protocols/lib/hash.ts";
 import { memoryLog, settled, VirtualClock } from "../actors/virtual-time.ts";
 import { ACME, type TestKey } from "../protocols/checkpoint/support.ts";
@@ -28,6 +30,8 @@ export class Bench {
   readonly log: ReturnType<typeof memoryLog> = memoryLog();
   readonly published: Published[] = [];
   readonly actor: ActorRef<CatalogMessage>;
+  /** What peers have, by key in hex. */
+  readonly copies: Map<string, Uint8Array> = new Map();
   settledTimes = 0;
   readonly #system: ActorSystem;
 
@@ -37,6 +41,7 @@ export class Bench {
     const options = {
       ...{ did: key.did, sign: key.sign, store, clock, log: this.log, unsure },
       random: { unit, bytes: (length: number): Uint8Array => new Uint8Array(length) },
+      refetch: (lost: LostRecord): Promise<Uint8Array | undefined> => Promise.resolve(this.copies.get(hex(lost.key))),
       settled: () => void (this.settledTimes += 1),
       publish: (version: Published) => void this.published.push(version),
     };

@@ -95,7 +95,7 @@ describe("threats: restored and copied data directories", () => {
       isFull = false;
       await world.until("the new epoch", async () => {
         const status = await restored.node.status().catch(() => undefined);
-        return (status?.catalog.epoch ?? 0) > 0 && status.catalog.paused === null;
+        return status !== undefined && status.catalog.epoch > 0 && status.catalog.paused === null;
       });
       assert.ok(world.simulation.nowMs - startedMs < 8 * SETTLE_MS);
       await restored.add("since");

@@ -53,6 +53,11 @@ export const ROOMS: readonly Room[] = [
     packages: [],
   },
   {
+    path: "src/federation.ts",
+    mayImport: [...PORTS, "src/actors/", "src/api.ts", "src/federation-api.ts", "src/replication/limiter.ts", ...MESSAGES],
+    packages: [],
+  },
+  {
     path: "src/operations.ts",
     mayImport: [
       ...[...PORTS, "src/actors/", "src/api.ts", "src/federation-api.ts", "src/diagnosis.ts", "src/identity/"],

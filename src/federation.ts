@@ -1,0 +1,55 @@
+import type { Hello } from "../protocols/announce/hello.ts";
+import type { CatalogPage, PageRefusal } from "../protocols/http/catalog-page.ts";
+import { peerIdOfDid } from "../protocols/lib/did.ts";
+import { AskError, type ActorRef, type Reply } from "./actors/actor.ts";
+import { NodeError } from "./api.ts";
+import type { CatalogMessage } from "./catalog/messages.ts";
+import type { FederationNode, KnownRegistry } from "./federation-api.ts";
+import type { MembershipMessage } from "./membership/messages.ts";
+import type { Clock } from "./ports/clock.ts";
+import type { Introduction } from "./ports/web.ts";
+import { RequestLimiter } from "./replication/limiter.ts";
+
+/** Another registry that waits for an answer gives up before long, and so do we. */
+const ANSWER_MS = 10_000;
+/** Later pages of syncs that one registry may ask for in a minute: a million agents in one. */
+export const CONTINUATIONS_PER_PEER_PER_MINUTE_MAX = 1_200;
+
+export interface FederationParts {
+  readonly clock: Clock;
+  readonly catalog: ActorRef<CatalogMessage>;
+  readonly membership: ActorRef<MembershipMessage>;
+  /** The budget that libp2p counts on, too. */
+  readonly limiter: RequestLimiter;
+}
+
+/** The questions of other registries that come over HTTP, put to the actors. */
+export function federationOf({ clock, catalog, membership, limiter }: FederationParts): FederationNode {
+  const continuations = new RequestLimiter(CONTINUATIONS_PER_PEER_PER_MINUTE_MAX);
+  const asked = <R>(make: (reply: Reply<R>) => MembershipMessage): Promise<R> => answered(membership.ask(make, ANSWER_MS));
+  return {
+    introduction: async () => told(await asked<Introduction | undefined>((reply) => ({ type: "introduction", reply }))),
+    announced: async (introduction) =>
+      told(await asked<Hello | undefined>((reply) => ({ type: "announced", introduction, reply }))),
+    catalogPage: (request) =>
+      answered(catalog.ask<CatalogPage | PageRefusal>((reply) => ({ type: "page", request, reply }), ANSWER_MS)),
+    knownRegistry: (did) => asked<KnownRegistry | undefined>((reply) => ({ type: "known", did, reply })),
+    takeRequest: (did, kind = "request") =>
+      (kind === "request" ? limiter : continuations).take(peerIdOfDid(did), clock.monotonic()),
+    facadeChanged: () => void membership.tell({ type: "facade_changed" }),
+  };
+}
+
+function told<T>(answer: T | undefined): T {
+  if (answer === undefined) throw new NodeError("paused", "this registry has no descriptor yet: try again in a moment");
+  return answer;
+}
+
+async function answered<R>(answer: Promise<R>): Promise<R> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof AskError)) throw error;
+    throw new NodeError(error.code === "stopped" ? "stopped" : "overloaded", error.message, { cause: error });
+  }
+}
