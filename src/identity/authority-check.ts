@@ -1,4 +1,3 @@
-import { KeyUsageFlags } from "@peculiar/x509";
 import { decodeBundle } from "../../protocols/bundle/bundle.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
 import { memo } from "../../protocols/lib/memo.ts";
@@ -23,7 +22,7 @@ export function checkSigned(leaf: CertificateFacts, bundle: string, trustDomain:
 export function authorityProblem(authority: CertificateFacts, trustDomain: string, nowMs: number): string | undefined {
   const { isAuthority, isP256, keyUsage, uris } = authority;
   if (!isAuthority) return "is not marked as an authority (basicConstraints)";
-  if (((keyUsage?.flags ?? 0) & KeyUsageFlags.keyCertSign) === 0) return "may not sign certificates (keyUsage)";
+  if (keyUsage?.keyCertSign !== true) return "may not sign certificates (keyUsage)";
   if (!isP256) return "has a key that is not on the curve P-256";
   const foreign = uris.find((uri) => uri !== `spiffe://${trustDomain}`);
   if (uris.length > 1 || foreign !== undefined) return "is of another trust domain, or has a path in its SPIFFE ID";

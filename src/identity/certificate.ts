@@ -2,7 +2,9 @@ import "reflect-metadata";
 import { X509Certificate } from "node:crypto";
 import {
   BasicConstraintsExtension,
+  ExtendedKeyUsage,
   ExtendedKeyUsageExtension,
+  KeyUsageFlags,
   KeyUsagesExtension,
   SubjectAlternativeNameExtension,
   X509Certificate as ParsedCertificate,
@@ -22,14 +24,21 @@ export interface CertificateFacts {
   readonly uris: readonly string[];
   readonly isAuthority: boolean;
   /** `undefined` where the extension is missing. */
-  readonly keyUsage: { readonly critical: boolean; readonly flags: number } | undefined;
-  /** Object identifiers; `undefined` where the extension is missing. */
-  readonly extendedKeyUsage: readonly string[] | undefined;
+  readonly keyUsage: KeyUsage | undefined;
+  /** For servers and for clients alike, or no extended key usage is named. */
+  readonly isForTls: boolean;
   readonly isP256: boolean;
   /** Signed with ECDSA over SHA-256, SHA-384 or SHA-512. */
   readonly hasStrongSignature: boolean;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
+}
+
+export interface KeyUsage {
+  readonly isCritical: boolean;
+  readonly digitalSignature: boolean;
+  readonly keyCertSign: boolean;
+  readonly cRLSign: boolean;
 }
 
 const SUBJECT_ALTERNATIVE_NAME = "2.5.29.17";
@@ -65,12 +74,24 @@ function read(der: Uint8Array): CertificateFacts {
     certificate,
     uris: (names?.names.items ?? []).filter(({ type }) => type === "url").map(({ value }) => value),
     isAuthority: certificate.ca || constraints?.ca === true,
-    keyUsage: usage && { critical: usage.critical, flags: usage.usages },
-    extendedKeyUsage: extended?.usages.map(String),
+    keyUsage: usage && keyUsageOf(usage),
+    isForTls: extended === undefined || TLS_USAGES.every((one) => extended.usages.includes(one)),
     isP256: publicKey.asymmetricKeyType === "ec" && publicKey.asymmetricKeyDetails?.namedCurve === "prime256v1",
     hasStrongSignature: isStrong(parsed.signatureAlgorithm),
     notBeforeMs: parsed.notBefore.getTime(),
     notAfterMs: parsed.notAfter.getTime(),
+  };
+}
+
+const TLS_USAGES = [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth];
+
+function keyUsageOf({ critical, usages }: KeyUsagesExtension): KeyUsage {
+  const has = (flag: KeyUsageFlags): boolean => (usages & flag) !== 0;
+  return {
+    isCritical: critical,
+    digitalSignature: has(KeyUsageFlags.digitalSignature),
+    keyCertSign: has(KeyUsageFlags.keyCertSign),
+    cRLSign: has(KeyUsageFlags.cRLSign),
   };
 }
 

@@ -1,5 +1,4 @@
 import type { X509Certificate } from "node:crypto";
-import { ExtendedKeyUsage, KeyUsageFlags } from "@peculiar/x509";
 import { didKey, publicKeyOfTrustDomain } from "../../protocols/lib/did.ts";
 import { checkSigned } from "./authority-check.ts";
 import { readCertificate, type CertificateFacts } from "./certificate.ts";
@@ -99,16 +98,13 @@ function parseLeafId(uri: string): SpiffeId {
 
 function checkLeafUse(leaf: CertificateFacts): void {
   if (leaf.isAuthority) throw new SvidError("is_authority", "the certificate is an authority's; present a leaf");
-  const { keyUsage, extendedKeyUsage } = leaf;
-  if (keyUsage?.critical !== true) throw new SvidError("bad_key_usage", "key usage must be there and critical");
-  if ((keyUsage.flags & KeyUsageFlags.digitalSignature) === 0) {
-    throw new SvidError("bad_key_usage", "key usage must include digitalSignature");
-  }
-  if ((keyUsage.flags & (KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign)) !== 0) {
+  const { keyUsage } = leaf;
+  if (keyUsage?.isCritical !== true) throw new SvidError("bad_key_usage", "key usage must be there and critical");
+  if (!keyUsage.digitalSignature) throw new SvidError("bad_key_usage", "key usage must include digitalSignature");
+  if (keyUsage.keyCertSign || keyUsage.cRLSign) {
     throw new SvidError("bad_key_usage", "key usage of a leaf includes neither keyCertSign nor cRLSign");
   }
-  const needed = [ExtendedKeyUsage.serverAuth, ExtendedKeyUsage.clientAuth];
-  if (extendedKeyUsage !== undefined && !needed.every((one) => extendedKeyUsage.includes(one))) {
+  if (!leaf.isForTls) {
     throw new SvidError("bad_key_usage", "extended key usage, where it is there, includes serverAuth and clientAuth");
   }
   if (!leaf.isP256) throw new SvidError("wrong_key", "the certificate's key must be on the curve P-256");
