@@ -1,8 +1,7 @@
 import type { SessionResult } from "../../protocols/catalog-sync/client.ts";
-import { verifyHead, type SignedHead, type VerifiedHead } from "../../protocols/checkpoint/head.ts";
+import type { SignedHead, VerifiedHead } from "../../protocols/checkpoint/head.ts";
 import { openCheckpoint } from "../../protocols/checkpoint/note.ts";
 import { hex } from "../../protocols/lib/bytes.ts";
-import { peerIdOfDid } from "../../protocols/lib/did.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
 import { admit } from "../../protocols/record/codec.ts";
 import type { AgentRecord } from "../../protocols/record/record.ts";
@@ -13,14 +12,14 @@ import type { Catalogue } from "../catalog/catalogue.ts";
 import { CatalogueQueries } from "../catalog/queries.ts";
 import type { RunTask } from "../catalog/tasks.ts";
 import { checkAdmission } from "./admission-pass.ts";
-import { contradiction, isInHistory } from "./contradiction.ts";
+import { contradiction, headOf, isInHistory } from "./contradiction.ts";
 import { Attempts, type Setback } from "./attempts.ts";
 import { loadOrForget } from "./load.ts";
 import type { ReplicaMessage, ReplicaStatus } from "./messages.ts";
 import type { ReplicaOptions } from "./options.ts";
 import { ReplicaSession } from "./session.ts";
 import { storedPart, type StoredPart } from "./stored-part.ts";
-import { runSession } from "./stream.ts";
+import { runFrom } from "./source.ts";
 
 /** Callers that wait for the end of a sync. */
 const WAITERS_MAX = 1_024;
@@ -71,13 +70,15 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
       case "head":
         return this.#head(catalogue, message.head);
       case "sources":
-        return this.#setSources(catalogue, message.peerIds);
+        return this.#setSources(catalogue, message.sources);
       case "epoch":
         return this.#start(catalogue, false);
       case "sync":
         return this.#sync(catalogue, message.reply);
       case "status":
         return message.reply.resolve(this.#status(catalogue));
+      case "damaged":
+        return this.#damaged(catalogue, message.key);
       case "retry":
         this.#waiting = undefined;
         return this.#start(catalogue, this.#waiters.length > 0 || this.#attempts.descend !== undefined);
@@ -176,7 +177,8 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
 
   /** Whether the head is the newest of the epoch that we follow. */
   #take(catalogue: Catalogue, head: SignedHead): boolean {
-    const verified = this.#verify(head);
+    const { home, log } = this.#options;
+    const verified = headOf(home, head, log);
     if (verified === undefined) return false;
     const { checkpoint } = verified;
     this.#lookForContradiction(catalogue, verified);
@@ -184,16 +186,6 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     const newer = checkpoint.epoch === catalogue.epoch && checkpoint.size > (this.#target?.checkpoint.size ?? 0);
     if (newer) this.#target = verified;
     return newer;
-  }
-
-  #verify(head: SignedHead): VerifiedHead | undefined {
-    try {
-      const verified = verifyHead(head);
-      return verified.checkpoint.did === this.#options.home ? verified : undefined;
-    } catch (error) {
-      this.#options.log.debug("a head that does not verify was ignored", { home: this.#options.home, error });
-      return undefined;
-    }
   }
 
   #lookForContradiction(catalogue: Catalogue, { checkpoint }: VerifiedHead): void {
@@ -204,13 +196,13 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     log.warn("a registry signed a version that its later history does not contain", { home, size: checkpoint.size });
   }
 
-  #setSources(catalogue: Catalogue, peerIds: readonly string[]): void {
+  #setSources(catalogue: Catalogue, sources: readonly string[]): void {
     const { kept } = this.#options;
-    this.#attempts.setSources(peerIds);
-    if (kept.peerId !== undefined && !peerIds.includes(kept.peerId)) kept.drop("the peer is gone");
+    this.#attempts.setSources(sources);
+    if (kept.peerId !== undefined && !sources.includes(kept.peerId)) kept.drop("the peer is gone");
     this.#stopWaiting();
     this.#start(catalogue, false);
-    if (peerIds.length === 0 && !this.#running) this.#wakeWaiters(catalogue);
+    if (sources.length === 0 && !this.#running) this.#wakeWaiters(catalogue);
   }
 
   #sync(catalogue: Catalogue, reply: Reply<SyncStatus>): void {
@@ -248,16 +240,15 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
 
   #start(catalogue: Catalogue, force: boolean): void {
     if (this.#running) return;
-    const { followed, store, clock, random, network, agentsMax, kept } = this.#options;
+    const { followed, store, clock, random, agentsMax } = this.#options;
     if (followed.epoch > catalogue.epoch) return this.#raiseEpoch(catalogue, followed.epoch, followed.previous);
-    const peerId = this.#attempts.source;
-    if (this.#waiting !== undefined || peerId === undefined) return;
+    const source = this.#attempts.source;
+    if (this.#waiting !== undefined || source === undefined) return;
     if (!force && !this.#behind(catalogue)) return this.#wakeWaiters(catalogue);
     this.#running = true;
     this.#progress = { received: 0, total: 0 };
     const { descend } = this.#attempts;
     const sizeBefore = catalogue.log.size;
-    const keep = peerId === peerIdOfDid(catalogue.home);
     this.#task(
       async (signal) => {
         const session = new ReplicaSession({
@@ -269,7 +260,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
           seen: (head) => this.#lookForContradiction(catalogue, head),
         });
         try {
-          return { session, result: await runSession({ session, peerId, descend, keep, network, clock, signal }, kept) };
+          return { session, result: await runFrom({ source, descend }, session, this.#options, signal) };
         } catch (error) {
           return { session, error: error instanceof Error ? error : new Error(String(error)) };
         }
@@ -283,7 +274,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
         if (session.lost) throw error ?? new Error("a write of a sync failed");
         if (completed) this.#succeeded(catalogue, catalogue.log.size > sizeBefore);
         else if (result !== undefined) this.#refused(result);
-        else this.#broke(catalogue, peerId, error as Error);
+        else this.#broke(catalogue, source, error as Error);
         this.#progress = { received: 0, total: 0 };
         this.#idle(catalogue);
       },
@@ -305,12 +296,12 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     this.#setback(code === "throttled" ? { kind: code, retryAfterMs } : { kind: "failed" }, `the peer answered ${code}`);
   }
 
-  #broke(catalogue: Catalogue, peerId: string, error: Error): void {
+  #broke(catalogue: Catalogue, source: string, error: Error): void {
     const { log } = this.#options;
     const { home } = catalogue;
-    log.debug("a sync session failed", { home, peerId, error });
+    log.debug("a sync session failed", { home, source, error });
     if (error instanceof ProtocolError) {
-      log.warn("a peer served what does not verify", { home, peerId, code: error.code, reason: error.message });
+      log.warn("a peer served what does not verify", { home, source, code: error.code, reason: error.message });
     }
     this.#setback({ kind: "failed" }, error.message);
   }
@@ -330,6 +321,8 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
 
   /** A record whose bytes rotted on disk leaves the map; the next session brings it again. */
   #damaged(catalogue: Catalogue, key: Uint8Array): void {
+    // It went or was replaced while the news of it waited.
+    if (catalogue.map.get(key) === undefined) return;
     this.#options.log.warn("a stored record is damaged and is fetched again", { home: catalogue.home, key: hex(key) });
     if (this.#running) return;
     catalogue.apply([{ key }]);

@@ -30,7 +30,7 @@ export class Attempts {
   #throttled = false;
   #comparisons = 0;
 
-  /** Peer id; `undefined` when nobody is there to be asked. */
+  /** A peer id, or the URL of the home's web face; `undefined` when nobody is there to be asked. */
   get source(): string | undefined {
     return this.#sources[this.#next % this.#sources.length];
   }
@@ -45,11 +45,11 @@ export class Attempts {
     return this.#failures >= this.#sources.length;
   }
 
-  /** @param peerIds best first */
-  setSources(peerIds: readonly string[]): void {
+  /** @param sources best first */
+  setSources(sources: readonly string[]): void {
     const asked = this.source;
-    this.#sources = peerIds;
-    const at = asked === undefined ? -1 : peerIds.indexOf(asked);
+    this.#sources = sources;
+    const at = asked === undefined ? -1 : sources.indexOf(asked);
     // Who comes and goes must not make us begin each round with the same bad source.
     this.#next = at >= 0 && this.#failures > 0 ? at : 0;
   }

@@ -1,6 +1,21 @@
+import { verifyHead, type SignedHead, type VerifiedHead } from "../../protocols/checkpoint/head.ts";
 import { contradicts, type Checkpoint } from "../../protocols/checkpoint/note.ts";
 import { equal } from "../../protocols/lib/bytes.ts";
+import { ProtocolError } from "../../protocols/lib/errors.ts";
 import type { Catalogue } from "../catalog/catalogue.ts";
+import type { Log } from "../ports/log.ts";
+
+/** The head, if it verifies and is the home's. */
+export function headOf(home: string, head: SignedHead, log: Log): VerifiedHead | undefined {
+  try {
+    const verified = verifyHead(head);
+    return verified.checkpoint.did === home ? verified : undefined;
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    log.debug("a head that does not verify was ignored", { home, error });
+    return undefined;
+  }
+}
 
 /** One origin and size, two roots: the home signed two histories. The evidence against `checkpoint`, from what we hold. */
 export function contradiction(

@@ -3,6 +3,7 @@ import type { Log } from "../ports/log.ts";
 import type { Network } from "../ports/network.ts";
 import type { Random } from "../ports/random.ts";
 import type { Store } from "../ports/store.ts";
+import type { Web } from "../ports/web.ts";
 import type { Followed, ReplicaStatus } from "./messages.ts";
 import type { KeptStream } from "./stream.ts";
 
@@ -11,6 +12,8 @@ export interface ReplicaOptions {
   readonly number: number;
   readonly store: Store;
   readonly network: Network;
+  /** Absent where there is no client for web faces. */
+  readonly web?: Web;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

@@ -3,40 +3,26 @@ import type { BatchEntry, FrontierEntry, SyncHeader, SyncRequest } from "../../p
 import { SALT_BYTES } from "../../protocols/catalog-sync/messages.ts";
 import type { Prefix } from "../../protocols/checkpoint/prefix.ts";
 import { containsKey } from "../../protocols/checkpoint/prefix.ts";
-import { commitLeafHash } from "../../protocols/checkpoint/log.ts";
 import { EMPTY } from "../../protocols/checkpoint/map.ts";
-import { verifyHead, type VerifiedHead } from "../../protocols/checkpoint/head.ts";
+import { verifyHead, type SignedHead, type VerifiedHead } from "../../protocols/checkpoint/head.ts";
 import { compare, equal, hex } from "../../protocols/lib/bytes.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
 import { HASH_BYTES, valueOf } from "../../protocols/lib/hash.ts";
-import type { Catalogue, Change } from "../catalog/catalogue.ts";
+import type { Change } from "../catalog/catalogue.ts";
 import { refusal } from "../catalog/admission.ts";
 import { leafHints, leafKeys, subtreeHints, type HintQuestion } from "../catalog/descent.ts";
 import { fold, leavesUnder, subtreeHash } from "../catalog/tree/subtrees.ts";
-import { LEAF_BYTES } from "../catalog/tree/slab.ts";
 import { MapHeap } from "../catalog/tree/map-heap.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { Random } from "../ports/random.ts";
-import type { Store, StoreOperation } from "../ports/store.ts";
+import { keysBetween } from "../catalog/tree/walk.ts";
+import type { StoreOperation } from "../ports/store.ts";
+import { appendLog, checkContinuation } from "./continuation.ts";
+import { effective, keysOf, unnamed } from "./replacing.ts";
+import type { KeyRange, SessionPorts } from "./session-ports.ts";
 import { WriteBehind } from "./write-behind.ts";
 
 /** An answer with at most this many changes, and bytes of records, is committed in one transaction. */
 export const SMALL_CHANGES_MAX = 2_048;
 export const SMALL_BYTES_MAX = 16_777_216;
-
-export interface SessionPorts {
-  readonly catalogue: Catalogue;
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Agents that we are willing to replicate of this registry. */
-  readonly agentsMax: number;
-  /** Runs `work` in the replica's own turn: the map and log change nowhere else. */
-  readonly turn: <T>(work: () => T) => Promise<T>;
-  readonly progress: (received: number, total: number) => void;
-  /** Told of every head that a peer served and that verifies, before it is compared with ours. */
-  readonly seen: (head: VerifiedHead) => void;
-}
 
 interface Open {
   readonly start: AnswerStart;
@@ -44,8 +30,8 @@ interface Open {
   readonly bulk: boolean;
   /** Keys of our leaves that a fetch named, in the order of its hints. */
   readonly held: Uint8Array;
-  /** Leaves between the two versions: ours, and as many as the signed commit names. More would be more than we agreed to keep. */
-  readonly leavesMax: number;
+  /** Leaves that we had; between the two versions there are so many more at most as the signed commit names. */
+  readonly leavesBefore: number;
 }
 
 /**
@@ -56,7 +42,7 @@ export class ReplicaSession implements SyncTarget {
   readonly #ports: SessionPorts;
   /** Log leaves of the last completed version, to which an unfinished session returns. */
   readonly #logSize: number;
-  #expected: VerifiedHead | undefined;
+  #expected: { readonly head: SignedHead; readonly verified: VerifiedHead } | undefined;
   #open: Open | undefined;
   #held: Uint8Array = new Uint8Array(0);
   #undo: (() => void)[] = [];
@@ -81,43 +67,32 @@ export class ReplicaSession implements SyncTarget {
     });
   }
 
-  expect(header: SyncHeader): Promise<void> {
+  expect(header: Pick<SyncHeader, "head" | "logLeaves">): Promise<void> {
     return this.#ports.turn(() => {
       const { catalogue, agentsMax } = this.#ports;
       const verified = verifyHead(header.head);
       if (verified.checkpoint.did === catalogue.home) this.#ports.seen(verified);
-      this.#checkHead(verified);
-      const { agents } = verified.commit;
-      if (agents > agentsMax) {
-        const detail = { agents, agentsMax };
-        throw new ProtocolError(
-          "limit_exceeded",
-          `the catalogue has ${agents} agents, we replicate at most ${agentsMax}`,
-          detail,
-        );
-      }
+      checkContinuation(verified, catalogue, this.#logSize, agentsMax);
       if (header.logLeaves !== verified.checkpoint.size - this.#logSize) {
         throw new ProtocolError("bad_frame", "the answer does not bring the log leaves that we lack");
       }
-      this.#expected = verified;
+      this.#expected = { head: header.head, verified };
     });
   }
 
   begin(start: AnswerStart): Promise<"proceed" | "current" | "descend"> {
     return this.#ports.turn(() => {
       const { catalogue } = this.#ports;
-      const verified = this.#expected;
-      if (verified === undefined) throw new Error("no head was expected");
+      const { verified } = this.#announced();
       const current = catalogue.state === "complete" && verified.checkpoint.size === this.#logSize;
-      this.#appendLog(start, verified);
+      appendLog(catalogue, start.logLeaves, start.head, verified);
       if (current && start.frontier.length === 0) return "current";
       if (hex(fold(catalogue.map, start.frontier)) !== verified.commit.roots.map) {
         catalogue.log.truncate(this.#logSize);
         return "descend";
       }
       const bulk = start.changes > SMALL_CHANGES_MAX;
-      const leavesMax = catalogue.map.size + verified.commit.agents;
-      this.#open = { start, verified, bulk, held: this.#held, leavesMax };
+      this.#open = { start, verified, bulk, held: this.#held, leavesBefore: catalogue.map.size };
       if (bulk) catalogue.map.reserve(Math.min(verified.commit.agents, MapHeap.RESERVE_MAX));
       this.#ports.progress(0, start.changes);
       return "proceed";
@@ -133,6 +108,53 @@ export class ReplicaSession implements SyncTarget {
     this.#ports.progress(this.#received, start.changes);
     if (operations.length === 0) return;
     await this.#writes.add(operations);
+  }
+
+  /** Begins a bulk answer of proven pages, in place of `begin`; the head of the first one was expected. */
+  openPages(): Promise<void> {
+    return this.#ports.turn(() => {
+      const { map } = this.#ports.catalogue;
+      const { head, verified } = this.#announced();
+      const { agents } = verified.commit;
+      const start = { head, mode: "delta", logLeaves: new Uint8Array(0), frontier: [], changes: agents } as const;
+      this.#open = { start, verified, bulk: true, held: new Uint8Array(0), leavesBefore: map.size };
+      map.reserve(Math.min(agents, MapHeap.RESERVE_MAX));
+    });
+  }
+
+  /**
+   * Takes a page whose changes are proven by the head that was expected last; what we hold already is not written again. With
+   * `range` they are all keys in it, and those of ours that are not among them go.
+   */
+  async page(entries: readonly BatchEntry[], range?: KeyRange): Promise<void> {
+    const incoming = this.#examine(entries);
+    const operations = await this.#ports.turn(() => {
+      const { head, verified } = this.#announced();
+      const open = this.#opened();
+      this.#open = { ...open, start: { ...open.start, head }, verified };
+      const { map } = this.#ports.catalogue;
+      const ours = range === undefined ? [] : keysBetween(map, range.after, range.last);
+      const changes = [...effective(map, incoming), ...unnamed(ours, incoming)];
+      this.#change(changes);
+      return changes.length === 0 ? [] : this.#bulkOperations(changes);
+    });
+    this.#received += entries.length;
+    this.#ports.progress(this.#received, Math.max(this.#received, this.#opened().start.changes));
+    if (operations.length > 0) await this.#writes.add(operations);
+  }
+
+  /** Whether the map is the one of the head that was expected last. */
+  fits(): Promise<boolean> {
+    return this.#ports.turn(() => this.#isVersion(this.#announced().verified));
+  }
+
+  /** All pages came, the last ones of one version: as `end`, with the leaves by which its log continues ours. */
+  async endPages(logLeaves: Uint8Array): Promise<void> {
+    await this.#ports.turn(() => {
+      const { start, verified } = this.#opened();
+      appendLog(this.#ports.catalogue, logLeaves, start.head, verified);
+    });
+    await this.end();
   }
 
   /** Whether a peer's answer was begun. */
@@ -205,35 +227,14 @@ export class ReplicaSession implements SyncTarget {
     return this.#ports.random.bytes(SALT_BYTES);
   }
 
+  #announced(): { readonly head: SignedHead; readonly verified: VerifiedHead } {
+    if (this.#expected === undefined) throw new Error("no head was expected");
+    return this.#expected;
+  }
+
   #opened(): Open {
     if (this.#open === undefined) throw new Error("no answer is open");
     return this.#open;
-  }
-
-  #checkHead({ checkpoint }: VerifiedHead): void {
-    const { home, epoch } = this.#ports.catalogue;
-    if (checkpoint.did !== home || checkpoint.epoch !== epoch) {
-      throw new ProtocolError("wrong_origin", `expected ${home}, epoch ${epoch}; the checkpoint is of ${checkpoint.origin}`);
-    }
-    if (checkpoint.size < this.#logSize) {
-      const detail = { size: checkpoint.size, ours: this.#logSize };
-      throw new ProtocolError(
-        "out_of_order",
-        `an older version was served: ${checkpoint.size} commits, we have ${this.#logSize}`,
-        detail,
-      );
-    }
-  }
-
-  /** The log must continue ours and end in the commit of the header. */
-  #appendLog(start: AnswerStart, { checkpoint }: VerifiedHead): void {
-    const { log } = this.#ports.catalogue;
-    for (let at = 0; at < start.logLeaves.length; at += HASH_BYTES) log.append(start.logLeaves.subarray(at, at + HASH_BYTES));
-    const last = checkpoint.size === 0 ? undefined : log.leafHash(checkpoint.size - 1);
-    if (last === undefined || !equal(log.root(), checkpoint.root) || !equal(last, commitLeafHash(start.head.commit))) {
-      log.truncate(this.#logSize);
-      throw new ProtocolError("bad_proof", "the log that was served does not continue the one that we hold");
-    }
   }
 
   /**
@@ -270,13 +271,7 @@ export class ReplicaSession implements SyncTarget {
         throw new ProtocolError("out_of_order", "a batch's keys are not ascending under its prefix");
       }
     });
-    const undo = catalogue.apply(changes);
-    catalogue.map.update();
-    const { leavesMax } = this.#opened();
-    if (catalogue.map.size > leavesMax) {
-      undo();
-      throw new ProtocolError("limit_exceeded", `the batches bring more agents than the signed commit names: over ${leavesMax}`);
-    }
+    const undo = this.#change(changes);
     if (!equal(subtreeHash(catalogue.map, entry.prefix), entry.hash)) {
       undo();
       throw new ProtocolError(
@@ -294,17 +289,23 @@ export class ReplicaSession implements SyncTarget {
     return this.#bulkOperations(changes);
   }
 
+  /** Changes the map, its hashes too. */
+  #change(changes: readonly Change[]): () => void {
+    const { catalogue } = this.#ports;
+    const undo = catalogue.apply(changes);
+    catalogue.map.update();
+    const { leavesBefore, verified } = this.#opened();
+    const leavesMax = leavesBefore + verified.commit.agents;
+    if (catalogue.map.size <= leavesMax) return undo;
+    undo();
+    throw new ProtocolError("limit_exceeded", `the batches bring more agents than the signed commit names: over ${leavesMax}`);
+  }
+
   /** In `replace`, leaves that are named stay, all others under the prefix go. */
   #replaced(prefix: Prefix, incoming: readonly Change[]): Change[] {
     const { map } = this.#ports.catalogue;
-    const named = new Set(incoming.map(({ key }) => hex(key)));
-    const changes = incoming.filter(({ value }) => value !== undefined);
-    const leaves = leavesUnder(map, prefix);
-    for (let at = 0; at < leaves.length; at += LEAF_BYTES) {
-      const key = leaves.slice(at, at + HASH_BYTES);
-      if (!named.has(hex(key))) changes.push({ key });
-    }
-    return changes;
+    const puts = incoming.filter(({ value }) => value !== undefined);
+    return [...effective(map, puts), ...unnamed(keysOf(leavesUnder(map, prefix)), incoming)];
   }
 
   #becomeBulk(): StoreOperation[] {
@@ -325,15 +326,22 @@ export class ReplicaSession implements SyncTarget {
       catalogue.bulks += 1;
       operations.push(catalogue.headOperation());
     }
-    const sequence = catalogue.state === "fresh" ? undefined : catalogue.sequence;
+    // Of the version that is coming: the log may not have come yet.
+    const coming = catalogue.sequenceBase + this.#opened().verified.checkpoint.size;
+    const sequence = catalogue.state === "fresh" ? undefined : coming;
     operations.push(...catalogue.changeOperations(changes, sequence), ...catalogue.bucketOperations().operations);
     return operations;
+  }
+
+  #isVersion({ commit }: VerifiedHead): boolean {
+    const { map } = this.#ports.catalogue;
+    return hex(map.root()) === commit.roots.map && map.size === commit.agents;
   }
 
   #complete(): { operations: StoreOperation[]; undo: () => void } {
     const { catalogue, clock } = this.#ports;
     const { start, verified, bulk } = this.#opened();
-    if (hex(catalogue.map.root()) !== verified.commit.roots.map || catalogue.map.size !== verified.commit.agents) {
+    if (!this.#isVersion(verified)) {
       throw new ProtocolError("bad_proof", "all batches came, but the map is not the one that was signed");
     }
     if (catalogue.state === "fresh" || (bulk && catalogue.head === undefined)) catalogue.floor = catalogue.sequence;

@@ -120,7 +120,7 @@ describe("catalogue: pages", () => {
     const times: number[] = [];
     for (const name of names("agent", 6)) {
       bench.clock.advance(1_000);
-      await bench.put({ ...(put(name) as { agent: never }).agent });
+      await bench.mutate(put(name));
       times.push(verifyHead(bench.published.at(-1)?.head as never).commit.time);
     }
     const changed = async (lastSyncMs: number): Promise<number> => (await page(bench, { lastSyncMs })).changes.length;

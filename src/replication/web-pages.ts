@@ -1,0 +1,80 @@
+import type { Refusal } from "../../protocols/catalog-sync/messages.ts";
+import type { CatalogPage, PageRefusal, PageRequest } from "../../protocols/http/catalog-page.ts";
+import { AbortAfter } from "../ports/abort-after.ts";
+import type { Clock } from "../ports/clock.ts";
+import { WebError, type Web, type WebPeer } from "../ports/web.ts";
+import { RETRY_MS_MAX, RETRY_MS_MIN } from "./attempts.ts";
+
+/** A page that takes longer is given up, and the session with it. */
+export const PAGE_MS_MAX = 10_000;
+
+export interface WebPagesOptions {
+  readonly web: Web;
+  readonly peer: WebPeer;
+  readonly clock: Clock;
+  /** Ends the session, waits included. */
+  readonly signal: AbortSignal;
+}
+
+/** Asks one peer for pages. Once it has given one, a wait that it asks for is waited here: the walk goes on where it stands. */
+export class WebPages {
+  readonly #options: WebPagesOptions;
+  #begun = false;
+
+  constructor(options: WebPagesOptions) {
+    this.#options = options;
+  }
+
+  /** @throws WebError, ProtocolError, NetworkError `timeout` */
+  async get(request: PageRequest): Promise<CatalogPage | Refusal> {
+    for (;;) {
+      const answer = await this.#ask(request);
+      if (!("kind" in answer)) {
+        this.#begun = true;
+        return answer;
+      }
+      if (!this.#begun || (answer.code !== "throttled" && answer.code !== "busy")) return answer;
+      await this.#pause(Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, answer.retryAfterMs)));
+    }
+  }
+
+  async #ask(request: PageRequest): Promise<CatalogPage | Refusal> {
+    const { web, peer, clock, signal } = this.#options;
+    using deadline = new AbortAfter(clock, PAGE_MS_MAX, signal);
+    try {
+      const answer = await web.catalogPage(peer, request, { signal: deadline.signal });
+      return typeof answer === "string" ? refusal(CODES[answer], 0) : answer;
+    } catch (error) {
+      if (error instanceof WebError && error.code === "throttled") return refusal("throttled", error.retryAfterMs);
+      throw error;
+    }
+  }
+
+  #pause(delayMs: number): Promise<void> {
+    const { clock, signal } = this.#options;
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        cancel();
+        reject(signal.reason instanceof Error ? signal.reason : new Error("the session was called off"));
+      };
+      const cancel = clock.after(delayMs, () => {
+        signal.removeEventListener("abort", onAbort);
+        resolve();
+      });
+      signal.addEventListener("abort", onAbort, { once: true });
+      if (signal.aborted) onAbort();
+    });
+  }
+}
+
+/** The same reasons over a stream. */
+const CODES: Readonly<Record<PageRefusal, Refusal["code"]>> = {
+  unknown_base: "unknown_base",
+  bad_cursor: "bad_request",
+  empty: "empty",
+  busy: "busy",
+};
+
+function refusal(code: Refusal["code"], retryAfterMs: number): Refusal {
+  return { kind: "refusal", code, retryAfterMs };
+}
