@@ -16,15 +16,18 @@ export interface Route {
   /** Longest body in bytes; BODY_BYTES_MAX by default. */
   readonly bodyBytesMax?: number;
   readonly answers: Readonly<Record<number, AnswerDescription>>;
+  /** Served whatever the load is: for those who watch this process. */
+  readonly unlimited?: true;
   /** @throws ProblemError for what the caller is told; anything else is a 500 that says nothing */
   handle(call: Call): Promise<Answer>;
 }
 
 /**
- * Who may call: `public` anybody; `registry` another registry, by mutual TLS and a signed request; `owner` whoever may write the
- * agent at hand (decided by the route); `operator` a token or a certificate of our trust domain under `/operator/`.
+ * Who may call: `public` anybody; `registry` another registry that is known, by mutual TLS and a signed request; `stranger` the
+ * same, but its trust bundle is in the descriptor that the body carries; `owner` whoever may write the agent at hand (decided by
+ * the route); `operator` a token or a certificate of our trust domain under `/operator/`.
  */
-export type Access = "public" | "registry" | "owner" | "operator";
+export type Access = "public" | "registry" | "stranger" | "owner" | "operator";
 
 export interface AnswerDescription {
   readonly description: string;

@@ -1,0 +1,153 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2SecureServer, Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { Readable } from "node:stream";
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest, type RouteGenericInterface } from "fastify";
+import { addressed, sentAnswer, sentProblem, type Sent } from "./answer.ts";
+import { readBody } from "./body.ts";
+import type { Connections } from "./connections.ts";
+import { gate, type GateParts } from "./gate.ts";
+import { BODY_BYTES_MAX, PARAM_LENGTH_MAX } from "./limits.ts";
+import { ProblemError } from "./problem.ts";
+import { internalProblem, problemOf } from "./refusals.ts";
+import { RequestCaller } from "./request-caller.ts";
+import type { Answer, Route } from "./route.ts";
+
+/** Requests come over HTTP/2 or HTTP/1.1; both kinds look alike to what is used of them here. */
+export type AnyRequest = IncomingMessage | Http2ServerRequest;
+export type AnyResponse = ServerResponse | Http2ServerResponse;
+export type RequestHandler = (request: AnyRequest, response: AnyResponse) => void;
+
+export interface AppParts extends GateParts {
+  readonly server: Http2SecureServer;
+  readonly connections: Connections;
+}
+
+type Request = FastifyRequest<RouteGenericInterface, Http2SecureServer>;
+type Reply = FastifyReply<RouteGenericInterface, Http2SecureServer>;
+
+/**
+ * The application around routes: who calls, what is let in, bodies as bytes, answers signed and bounded, errors as problems
+ * (RFC 9457). `ready` gives what to call for each request.
+ */
+export class App {
+  readonly app: FastifyInstance<Http2SecureServer>;
+  readonly #parts: AppParts;
+  readonly #callers = new WeakMap<Request, RequestCaller>();
+  #handler: RequestHandler | undefined;
+
+  constructor(parts: AppParts) {
+    this.#parts = parts;
+    this.app = fastify<Http2SecureServer>({
+      http2: true,
+      https: {},
+      serverFactory: (handler) => {
+        this.#handler = handler as RequestHandler;
+        return parts.server;
+      },
+      logger: false,
+      bodyLimit: BODY_BYTES_MAX,
+      return503OnClosing: false,
+      routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
+      frameworkErrors: (error, request, reply) => void this.#fail(error, request as Request, reply as unknown as Reply),
+      clientErrorHandler: (_error, socket) => void (socket.writable ? socket.end(BAD_REQUEST) : socket.destroy()),
+    });
+    this.#setUp();
+  }
+
+  /** Nothing can be mounted afterwards. */
+  async ready(): Promise<RequestHandler> {
+    await this.app.ready();
+    return this.#handler as RequestHandler;
+  }
+
+  callerOf(request: Request): RequestCaller {
+    return this.#callers.get(request) as RequestCaller;
+  }
+
+  send(request: Request, reply: Reply, answer: Answer): Reply {
+    return this.#send(request, reply, sentAnswer(answer, routeOf(request)));
+  }
+
+  #setUp(): void {
+    const { app } = this;
+    const { services } = this.#parts;
+    app.addHook("onRequest", async (request: Request) => {
+      const caller = this.#makeCaller(request);
+      this.#callers.set(request, caller);
+      await gate(this.#parts, routeOf(request), caller);
+    });
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser("*", (request: Request, payload: Readable) => {
+      const bytesMax = routeOf(request)?.bodyBytesMax ?? BODY_BYTES_MAX;
+      return readBody(payload, request.headers["content-length"], bytesMax, services.context.clock);
+    });
+    app.setNotFoundHandler((request: Request, reply: Reply) =>
+      this.#fail(new ProblemError(404, "not_found", "there is nothing here; see /openapi.json"), request, reply),
+    );
+    app.setErrorHandler((error, request: Request, reply: Reply) => this.#fail(error, request, reply));
+  }
+
+  #makeCaller(request: Request): RequestCaller {
+    const raw: AnyRequest = request.raw;
+    const connection = this.#parts.connections.of(raw);
+    if (connection === undefined) throw new ProblemError(503, "closing", "this connection is closing; make a new one");
+    return new RequestCaller(this.#parts.services, connection, {
+      method: raw.method ?? "",
+      authority: (raw.headers[":authority"] as string | undefined) ?? raw.headers.host ?? "",
+      target: raw.url ?? "",
+      rawHeaders: raw.rawHeaders,
+      authorization: raw.headers.authorization,
+    });
+  }
+
+  #fail(error: unknown, request: Request, reply: Reply): Reply {
+    const { log } = this.#parts.services.context;
+    const problem = problemOf(error) ?? frameworkProblem(error);
+    const isOurFault = problem === undefined || problem.status === 500;
+    if (isOurFault) log.error("a request failed", { error, route: routeOf(request)?.path });
+    return this.#send(request, reply, sentProblem(problem ?? internalProblem(), routeOf(request)));
+  }
+
+  #send(request: Request, reply: Reply, plain: Sent): Reply {
+    const { pending, services } = this.#parts;
+    const caller = this.#callers.get(request);
+    const { status, headers, body } = addressed(plain, caller, services.context.identity);
+    const raw: AnyResponse = reply.raw;
+    if (caller !== undefined) {
+      const taken = pending.add(caller.addressKey, body.length, services.context.clock.monotonic(), () => cut(raw));
+      raw.once("close", taken);
+    }
+    // A body that we did not read would be taken for the next request.
+    if (request.raw.httpVersionMajor === 1 && !request.raw.complete) reply.header("connection", "close");
+    return reply.code(status).headers(headers).send(body);
+  }
+}
+
+export function routeOf(request: Request): Route | undefined {
+  return (request.routeOptions?.config as { readonly route?: Route } | undefined)?.route;
+}
+
+/** HTTP/2 error code (RFC 9113 §7). */
+const CANCEL = 8;
+
+function cut(response: AnyResponse): void {
+  if ("stream" in response) response.stream.close(CANCEL);
+  else response.socket?.destroy();
+}
+
+/** What the HTTP/1.1 parser refuses never becomes a request. */
+const BAD_REQUEST = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/** Errors of the router and the parsers of the framework: the caller's, and named so. */
+function frameworkProblem(error: unknown): ProblemError | undefined {
+  if (!(error instanceof Error) || !("statusCode" in error) || !("code" in error)) return undefined;
+  const known = FRAMEWORK_PROBLEMS[String(error.code)];
+  return known && new ProblemError(known[0], known[1], known[2], { cause: error });
+}
+
+const FRAMEWORK_PROBLEMS: Readonly<Record<string, readonly [status: number, code: string, detail: string]>> = {
+  FST_ERR_BAD_URL: [400, "bad_path", "the path is not well percent-encoded"],
+  FST_ERR_MAX_PARAM_LENGTH: [414, "path_too_long", `a part of the path has more than ${PARAM_LENGTH_MAX} characters`],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: [415, "wrong_media_type", "the Content-Type is not a media type"],
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: [400, "bad_content_length", "the body has another length than Content-Length says"],
+};

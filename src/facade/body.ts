@@ -1,0 +1,63 @@
+import type { Readable } from "node:stream";
+import { fromUtf8 } from "../../protocols/lib/bytes.ts";
+import { parseStrictJson } from "../../protocols/lib/strict-json.ts";
+import type { Clock } from "../ports/clock.ts";
+import { BODY_DEPTH_MAX, BODY_MS_MAX } from "./limits.ts";
+import { ProblemError } from "./problem.ts";
+
+/**
+ * The bytes of a body as they came, at most `bytesMax`, complete within BODY_MS_MAX.
+ * @param declared value of `Content-Length`
+ * @throws ProblemError `too_large`, `body_too_slow`, `body_cut`; the rest of the body is then not read
+ */
+export function readBody(stream: Readable, declared: string | undefined, bytesMax: number, clock: Clock): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const fail = (problem: ProblemError): void => {
+      settle();
+      stream.pause();
+      reject(problem);
+    };
+    const onData = (chunk: Buffer): void => {
+      length += chunk.length;
+      if (length > bytesMax) return fail(tooLarge(bytesMax));
+      chunks.push(chunk);
+    };
+    const onEnd = (): void => {
+      settle();
+      resolve(Buffer.concat(chunks, length));
+    };
+    const onCut = (): void => fail(new ProblemError(400, "body_cut", "the request ended before its body was complete"));
+    const cancel = clock.after(BODY_MS_MAX, () => fail(tooSlow()));
+    const settle = (): void => {
+      cancel();
+      stream.off("data", onData).off("end", onEnd).off("error", onCut).off("aborted", onCut).off("close", onCut);
+      // What breaks after we stopped listening is no news to anybody.
+      stream.on("error", () => undefined);
+    };
+    if (Number(declared ?? 0) > bytesMax) return fail(tooLarge(bytesMax));
+    stream.on("data", onData).on("end", onEnd).on("error", onCut).on("aborted", onCut).on("close", onCut);
+  });
+}
+
+/** The body as a JSON value. @throws ProblemError `wrong_media_type`; ProtocolError of `parseStrictJson` and `fromUtf8` */
+export function jsonBody(bytes: Uint8Array, contentType: string | undefined): unknown {
+  if (!JSON_TYPE.test(contentType ?? "")) {
+    const detail = "the body must be JSON: send it with Content-Type: application/json";
+    throw new ProblemError(415, "wrong_media_type", detail, { headers: { accept: "application/json" } });
+  }
+  if (bytes.length === 0) throw new ProblemError(400, "not_json", "the body is empty; send a JSON document");
+  return parseStrictJson(fromUtf8(bytes), BODY_DEPTH_MAX);
+}
+
+/** Also of types built on JSON; its text is UTF-8 (RFC 8259 §8.1), so no other charset is taken. */
+const JSON_TYPE = /^\s*application\/(?:[\w.-]+\+)?json\s*(?:;\s*charset="?utf-8"?\s*)?$/i;
+
+function tooLarge(bytesMax: number): ProblemError {
+  return new ProblemError(413, "too_large", `the body has more than ${bytesMax} bytes; send less`, { extra: { bytesMax } });
+}
+
+function tooSlow(): ProblemError {
+  return new ProblemError(408, "body_too_slow", `the body was not complete after ${BODY_MS_MAX / 1_000} s; send it faster`);
+}

@@ -1,0 +1,191 @@
+import { ServerResponse, type IncomingMessage } from "node:http";
+import {
+  Http2ServerRequest,
+  type Http2ServerResponse,
+  type Http2SecureServer,
+  type Http2Session,
+  type ServerHttp2Session,
+} from "node:http2";
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Clock } from "../ports/clock.ts";
+import { addressKeys, type AddressKeys } from "./address.ts";
+import {
+  CONNECTIONS_MAX,
+  CONNECTIONS_PER_ADDRESS_MAX,
+  CONTROL_FRAMES_BURST,
+  CONTROL_FRAMES_PER_MINUTE,
+  DRAIN_MS_MAX,
+  EXPIRY_NOTICE_MS,
+  IDLE_MS_MAX,
+} from "./limits.ts";
+import { Rate } from "./rate.ts";
+
+/** One TLS connection and what its handshake proved: that the other end holds the key of `certificate`, nothing more. */
+export interface Connection {
+  readonly address: string;
+  readonly keys: AddressKeys;
+  /** Such as `TLSv1.3`. */
+  readonly tlsVersion: string;
+  /** DER of the client's leaf; `undefined` where none was presented. */
+  readonly certificate: Uint8Array | undefined;
+  /** Unix milliseconds; `Infinity` without a certificate. */
+  readonly certificateEndMs: number;
+}
+
+interface Open extends Connection {
+  readonly way: Way;
+  state: "open" | "noticed" | "closing";
+  /** Monotonic time at which what is still in flight is cut. */
+  cutAtMs: number;
+}
+
+/** How one version of HTTP ends a connection. */
+interface Way {
+  /** No new requests, please: those under way to us are still taken. */
+  notice(): void;
+  /** No new requests; ends when those in flight have. */
+  close(): void;
+  cut(): void;
+}
+
+/**
+ * The open connections: bounded in all and for each address, closed when their client's certificate ends (T5) or when nothing
+ * moves on them.
+ */
+export class Connections {
+  readonly #clock: Clock;
+  readonly #open = new Map<object, Open>();
+  readonly #perAddress = new Map<string, number>();
+  /** Answers in flight of each HTTP/1.1 connection. */
+  readonly #answering = new Map<object, Set<ServerResponse>>();
+
+  constructor(server: Http2SecureServer, clock: Clock) {
+    this.#clock = clock;
+    server.maxConnections = CONNECTIONS_MAX;
+    server.prependListener("connection", (socket: Socket) => this.#count(socket));
+    server.on("session", (session) => this.#addSession(session));
+    server.on("secureConnection", (socket) => {
+      if (socket.alpnProtocol !== "h2") this.#addSocket(socket);
+    });
+  }
+
+  /** `undefined` once the connection is gone. */
+  of(request: IncomingMessage | Http2ServerRequest): Connection | undefined {
+    const key = request instanceof Http2ServerRequest ? request.stream.session : request.socket;
+    return key === undefined ? undefined : this.#open.get(key);
+  }
+
+  /** To be called for each request, so that closing an HTTP/1.1 connection lets its answer end. */
+  answering(request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse): void {
+    if (!(response instanceof ServerResponse)) return;
+    const answers = this.#answering.get(request.socket);
+    if (answers === undefined) return;
+    answers.add(response);
+    response.shouldKeepAlive &&= this.#open.get(request.socket)?.state === "open";
+    response.once("close", () => {
+      answers.delete(response);
+      if (answers.size === 0 && this.#open.get(request.socket)?.state === "closing") request.socket.end();
+    });
+  }
+
+  /** Closes what has to be closed now. */
+  sweep(): void {
+    const [nowMs, monotonicMs] = [this.#clock.now(), this.#clock.monotonic()];
+    for (const open of this.#open.values()) {
+      if (open.state === "closing") {
+        if (monotonicMs >= open.cutAtMs) open.way.cut();
+      } else if (nowMs >= open.certificateEndMs) {
+        this.#close(open, monotonicMs + DRAIN_MS_MAX);
+      } else if (open.state === "open" && nowMs >= open.certificateEndMs - EXPIRY_NOTICE_MS) {
+        open.state = "noticed";
+        open.way.notice();
+      }
+    }
+  }
+
+  /** Lets what is in flight end, for at most `drainMs`; `sweep` must go on being called. */
+  closeAll(drainMs: number): void {
+    const cutAtMs = this.#clock.monotonic() + drainMs;
+    for (const open of this.#open.values()) this.#close(open, cutAtMs);
+  }
+
+  #close(open: Open, cutAtMs: number): void {
+    open.cutAtMs = Math.min(open.cutAtMs, cutAtMs);
+    if (open.state === "closing") return;
+    open.state = "closing";
+    open.way.close();
+  }
+
+  #count(socket: Socket): void {
+    const { single } = addressKeys(socket.remoteAddress ?? "");
+    const count = (this.#perAddress.get(single) ?? 0) + 1;
+    this.#perAddress.set(single, count);
+    socket.once("close", () => {
+      const left = (this.#perAddress.get(single) ?? 1) - 1;
+      if (left === 0) this.#perAddress.delete(single);
+      else this.#perAddress.set(single, left);
+    });
+    if (count > CONNECTIONS_PER_ADDRESS_MAX) socket.destroy();
+  }
+
+  #addSession(session: ServerHttp2Session): void {
+    const way: Way = {
+      // The highest stream id: whatever the client sent before it read this is still served (RFC 9113 §6.8).
+      notice: () => session.goaway(0, STREAM_ID_MAX),
+      close: () => session.close(),
+      cut: () => session.destroy(),
+    };
+    // The session's socket is a proxy that keeps us from reading, not from asking.
+    this.#add(session, session.socket as TLSSocket, way);
+    session.setTimeout(IDLE_MS_MAX, () => session.close());
+    session.once("close", () => this.#open.delete(session));
+    endFloods(session, this.#clock);
+  }
+
+  #addSocket(socket: TLSSocket): void {
+    const answers = new Set<ServerResponse>();
+    const dismiss = (): void => {
+      for (const answer of answers) answer.shouldKeepAlive = false;
+    };
+    const way: Way = {
+      notice: dismiss,
+      close: () => {
+        dismiss();
+        if (answers.size === 0) socket.end();
+      },
+      cut: () => socket.destroy(),
+    };
+    this.#answering.set(socket, answers);
+    this.#add(socket, socket, way);
+    socket.once("close", () => {
+      this.#open.delete(socket);
+      this.#answering.delete(socket);
+    });
+  }
+
+  #add(key: object, socket: TLSSocket, way: Way): void {
+    const address = socket.remoteAddress ?? "";
+    const leaf = socket.getPeerX509Certificate();
+    this.#open.set(key, {
+      ...{ address, keys: addressKeys(address), way, state: "open" as const, cutAtMs: Infinity },
+      tlsVersion: socket.getProtocol() ?? "",
+      certificate: leaf?.raw,
+      certificateEndMs: leaf === undefined ? Infinity : leaf.validToDate.getTime(),
+    });
+  }
+}
+
+const STREAM_ID_MAX = 2 ** 31 - 1;
+/** HTTP/2 error code (RFC 9113 §7). */
+const ENHANCE_YOUR_CALM = 11;
+
+/** Each PING and SETTINGS frame makes us answer, so their number is bounded (T23). */
+function endFloods(session: Http2Session, clock: Clock): void {
+  const rate = new Rate(CONTROL_FRAMES_PER_MINUTE, CONTROL_FRAMES_BURST, 1);
+  const onFrame = (): void => {
+    if (rate.take("", clock.monotonic()) > 0) session.destroy(undefined, ENHANCE_YOUR_CALM);
+  };
+  session.on("ping", onFrame);
+  session.on("remoteSettings", onFrame);
+}

@@ -1,0 +1,81 @@
+import {
+  decodePageRequest,
+  encodePage,
+  catalogPageSchema,
+  PAGE_REQUEST_BYTES_MAX,
+  pageRequestSchema,
+} from "../../protocols/http/catalog-documents.ts";
+import { CATALOG_SYNC_PATH } from "../../protocols/http/catalog-page.ts";
+import { CHECKPOINT_PATH, encodeHeadDocument, headSchema } from "../../protocols/http/head-document.ts";
+import {
+  decodeIntroduction,
+  encodeHelloDocument,
+  helloSchema,
+  INTRODUCTION_BYTES_MAX,
+  INTRODUCTION_PATH,
+  introductionSchema,
+} from "../../protocols/http/introduction-documents.ts";
+import { pageRefusalProblem } from "../../protocols/http/problem.ts";
+import type { FederationNode } from "../federation-api.ts";
+import { RETRY_AFTER_SECONDS } from "./limits.ts";
+import { ProblemError } from "./problem.ts";
+import type { Answer, AnswerDescription, Route } from "./route.ts";
+
+/** What other registries may ask; by then admission has proved who they are. */
+export function federationRoutes(node: FederationNode): Route[] {
+  return [
+    {
+      ...{ method: "POST", path: INTRODUCTION_PATH, access: "stranger" },
+      summary: "Announce your registry; answered with what a registry tells another when they meet",
+      ...{ body: introductionSchema, bodyBytesMax: INTRODUCTION_BYTES_MAX },
+      answers: { 200: { description: "This registry, and some that it knows", schema: helloSchema }, ...REFUSALS },
+      handle: async ({ rawBody }) => {
+        const hello = await node.announced(decodeIntroduction(rawBody));
+        return { status: 200, body: encodeHelloDocument(hello) };
+      },
+    },
+    {
+      ...{ method: "POST", path: CATALOG_SYNC_PATH, access: "registry", summary: "Changes of this registry's own catalogue" },
+      ...{ body: pageRequestSchema, bodyBytesMax: PAGE_REQUEST_BYTES_MAX },
+      answers: {
+        200: { description: "A page of changes, with proofs", schema: catalogPageSchema },
+        404: { description: "Nothing has been committed yet" },
+        409: { description: "The base is not known: ask from the beginning" },
+        ...REFUSALS,
+      },
+      handle: async ({ rawBody }): Promise<Answer> => {
+        const request = decodePageRequest(rawBody);
+        const page = await node.catalogPage(request);
+        if (typeof page !== "string") return { status: 200, body: encodePage(page, request) };
+        const { status, code, detail } = pageRefusalProblem(page);
+        throw new ProblemError(status, code, detail, page === "busy" ? { headers: RETRY } : {});
+      },
+    },
+    {
+      ...{ method: "GET", path: CHECKPOINT_PATH, access: "registry", summary: "The newest version of this registry's catalogue" },
+      answers: {
+        200: { description: "Checkpoint, commit and proof", schema: headSchema },
+        404: { description: "Nothing has been committed yet" },
+        ...REFUSALS,
+      },
+      handle: async () => {
+        const { head } = await node.introduction();
+        if (head !== undefined) return { status: 200, body: encodeHeadDocument(head) };
+        const { status, code, detail } = pageRefusalProblem("empty");
+        throw new ProblemError(status, code, detail);
+      },
+    },
+  ];
+}
+
+const RETRY = { "retry-after": String(RETRY_AFTER_SECONDS) };
+
+const REFUSALS: Readonly<Record<number, AnswerDescription>> = {
+  400: { description: "A header or the body has not the right form" },
+  401: { description: "No client certificate, no signature, one that does not hold, or a request that was served before" },
+  403: { description: "The certificate does not hold, is of another registry, or the registry is not known or isolated" },
+  413: { description: "The body is too large" },
+  421: { description: "The request was made for another registry" },
+  429: { description: "The registry's requests are used up: see Retry-After" },
+  503: { description: "Busy: see Retry-After" },
+};

@@ -1,0 +1,75 @@
+/** What strangers may cost us over HTTP. Each bound is for one connection, one address or all, as its name says. */
+
+/** TCP connections in all; beyond them new ones are closed at once. */
+export const CONNECTIONS_MAX = 4_096;
+/** TCP connections of one address (IPv6: of one /64). */
+export const CONNECTIONS_PER_ADDRESS_MAX = 64;
+/** From the first byte to a finished TLS handshake. */
+export const HANDSHAKE_MS_MAX = 10_000;
+/** A connection on which nothing moves for so long is closed. */
+export const IDLE_MS_MAX = 60_000;
+
+/** Requests of one HTTP/2 connection at a time. */
+export const STREAMS_MAX = 100;
+/** Streams that a client may reset at once, and how many more each second, before its connection is closed (rapid reset). */
+export const STREAM_RESETS_BURST = 50;
+export const STREAM_RESETS_PER_SECOND = 10;
+/** Header fields of one request, and their bytes (RFC 9113 §6.5.2 counts 32 for each field); more ends the stream. */
+export const HEADER_PAIRS_MAX = 64;
+export const HEADER_BYTES_MAX = 16_384;
+/** Megabytes that one HTTP/2 connection may hold in the protocol layer before its new streams are refused. */
+export const SESSION_MEGABYTES_MAX = 8;
+/** Entries of one SETTINGS frame. */
+export const SETTINGS_ENTRIES_MAX = 16;
+/** Invalid frames, and streams refused for other reasons, before a connection is closed. */
+export const INVALID_FRAMES_MAX = 20;
+export const REJECTED_STREAMS_MAX = 50;
+/** PING and SETTINGS frames that a client may send at once, and how many more each second, before its connection is closed. */
+export const CONTROL_FRAMES_BURST = 50;
+export const CONTROL_FRAMES_PER_MINUTE = 600;
+
+/** HTTP/1.1: time for all headers of a request, and for a whole request. */
+export const HEADERS_MS_MAX = 10_000;
+export const REQUEST_MS_MAX = 30_000;
+/** How often the two are looked at. */
+export const REQUEST_CHECK_MS = 1_000;
+
+/** Bytes of a request's body where its route says nothing else. */
+export const BODY_BYTES_MAX = 65_536;
+/** A body that is not complete so long after its headers is given up. */
+export const BODY_MS_MAX = 10_000;
+/** Nesting of a JSON body: canonical documents inside of others. */
+export const BODY_DEPTH_MAX = 20;
+/** Characters of a path parameter: a DID, percent-encoded. */
+export const PARAM_LENGTH_MAX = 1_536;
+
+/** An answer that its reader has not taken so long after it was ready is given up, so that nobody makes us keep it. */
+export const ANSWER_MS_MAX = 20_000;
+/** Bytes of answers that wait for their readers: of one address (IPv6: of one /64), and in all. */
+export const ANSWER_BYTES_PER_ADDRESS_MAX = 16_777_216;
+export const ANSWER_BYTES_MAX = 134_217_728;
+
+/** Requests of one address (IPv6: of one /64) in a minute, whoever sends them, and how many of them may come at once. */
+export const ADDRESS_REQUESTS_PER_MINUTE = 6_000;
+export const ADDRESS_REQUESTS_BURST = 1_000;
+/** Announcements: of one address, and of one group of addresses (/24 or /48), in a minute. */
+export const STRANGER_REQUESTS_PER_MINUTE = 120;
+export const STRANGER_REQUESTS_BURST = 40;
+export const STRANGER_GROUP_REQUESTS_PER_MINUTE = 300;
+export const STRANGER_GROUP_REQUESTS_BURST = 60;
+/** Proofs of identity that did not hold, such as wrong tokens, of one address in a minute. */
+export const FAILED_PROOFS_PER_MINUTE = 10;
+export const FAILED_PROOFS_BURST = 10;
+/** Addresses whose rate is remembered; who was quiet for longest is forgotten. */
+export const ADDRESSES_MAX = 16_384;
+
+/** Connections, answers and pressure are looked at this often. */
+export const SWEEP_MS = 250;
+/** So long before a client certificate ends its connection is told to take no new requests. */
+export const EXPIRY_NOTICE_MS = 1_000;
+/** Requests in flight on a connection that is being closed get so long to end. */
+export const DRAIN_MS_MAX = 10_000;
+/** The same when the whole server closes. */
+export const CLOSE_DRAIN_MS_MAX = 3_000;
+/** What a client is told to wait while we shed load or start. */
+export const RETRY_AFTER_SECONDS = 2;

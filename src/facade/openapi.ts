@@ -1,0 +1,113 @@
+import { z } from "zod";
+import { ENDPOINT_PATHS } from "../../protocols/http/discovery-document.ts";
+import { utf8 } from "../../protocols/lib/bytes.ts";
+import { PROBLEM_MEDIA_TYPE, problemSchema } from "../../protocols/http/problem.ts";
+import type { Access, AnswerDescription, Route } from "./route.ts";
+
+const OPENAPI_VERSION = "3.1.0";
+
+/** Of the interface, not of the package. */
+const REST_VERSION = "1.0.0";
+
+const SECURITY_SCHEMES = {
+  mutualTls: { type: "mutualTLS", description: "X509-SVID of the caller's own trust domain." },
+  registrySignature: {
+    ...{ type: "apiKey", in: "header", name: "X-Registry-Signature" },
+    description: "Ed25519 signature of the request, with X-Registry-ID, -Audience, -Timestamp, -Nonce and Content-Digest.",
+  },
+  operatorToken: { type: "http", scheme: "bearer", description: "The operator's token of this registry." },
+} as const;
+
+type Requirement = Readonly<Partial<Record<keyof typeof SECURITY_SCHEMES, readonly string[]>>>;
+
+/** Any one entry of a list suffices; all schemes of an entry are needed. */
+const SECURITY: Readonly<Record<Access, readonly Requirement[]>> = {
+  public: [],
+  registry: [{ mutualTls: [], registrySignature: [] }],
+  stranger: [{ mutualTls: [], registrySignature: [] }],
+  // The agent's own signature may also stand in the body.
+  owner: [{}, { registrySignature: [] }, { mutualTls: [] }, { operatorToken: [] }],
+  operator: [{ operatorToken: [] }, { mutualTls: [] }],
+};
+
+const JSON_MEDIA_TYPE = "application/json";
+
+/** The description of all operations (OpenAPI 3.1), from the same data from which they are mounted. */
+export function openApiDocument(routes: readonly Route[]): Record<string, unknown> {
+  const paths = Map.groupBy(routes, (route) => route.path);
+  return {
+    openapi: OPENAPI_VERSION,
+    info: { title: "Agent registry", version: REST_VERSION, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
+    paths: Object.fromEntries(
+      [...paths].map(([path, ofPath]) => [
+        path,
+        Object.fromEntries(ofPath.map((route) => [route.method.toLowerCase(), operation(route)])),
+      ]),
+    ),
+    components: { securitySchemes: SECURITY_SCHEMES, schemas: { Problem: jsonSchema(problemSchema) } },
+  };
+}
+
+/** `GET /openapi.json`: the description of `routes` and of itself. */
+export function openApiRoute(routes: readonly Route[]): Route {
+  const route: Route = {
+    ...{ method: "GET", path: ENDPOINT_PATHS.openapi, summary: "Description of this interface (OpenAPI 3.1)", access: "public" },
+    answers: { 200: { description: "The description", schema: z.looseObject({ openapi: z.string() }) } },
+    handle: () => Promise.resolve({ status: 200, body: document }),
+  };
+  const document = utf8(JSON.stringify(openApiDocument([...routes, route])));
+  return route;
+}
+
+function operation(route: Route): Record<string, unknown> {
+  const parameters = [...parametersOf(route.params, "path"), ...parametersOf(route.query, "query")];
+  return {
+    operationId: operationId(route),
+    summary: route.summary,
+    security: SECURITY[route.access],
+    ...(parameters.length > 0 && { parameters }),
+    ...(route.body && {
+      requestBody: { required: true, content: { [JSON_MEDIA_TYPE]: { schema: jsonSchema(route.body) } } },
+    }),
+    responses: {
+      ...Object.fromEntries(Object.entries(route.answers).map(([status, answer]) => [status, response(Number(status), answer)])),
+      default: {
+        description: "What was wrong and what to do (RFC 9457).",
+        content: { [PROBLEM_MEDIA_TYPE]: { schema: { $ref: "#/components/schemas/Problem" } } },
+      },
+    },
+  };
+}
+
+/** Such as `get_agents_did_proof`. */
+function operationId({ method, path }: Route): string {
+  return [method.toLowerCase(), ...path.split(/[^A-Za-z0-9]+/).filter(Boolean)].join("_");
+}
+
+function response(status: number, { description, schema, mediaType }: AnswerDescription): Record<string, unknown> {
+  const isProblem = status >= FIRST_ERROR_STATUS && schema === undefined;
+  if (isProblem) return { description, content: { [PROBLEM_MEDIA_TYPE]: { schema: { $ref: "#/components/schemas/Problem" } } } };
+  if (schema === undefined) return { description };
+  return { description, content: { [mediaType ?? JSON_MEDIA_TYPE]: { schema: jsonSchema(schema) } } };
+}
+
+const FIRST_ERROR_STATUS = 400;
+
+/** The members of an object schema as parameters. */
+function parametersOf(schema: z.ZodType | undefined, place: "path" | "query"): Record<string, unknown>[] {
+  if (schema === undefined) return [];
+  const { properties = {}, required = [] } = jsonSchema(schema) as {
+    readonly properties?: Record<string, { readonly description?: string }>;
+    readonly required?: readonly string[];
+  };
+  return Object.entries(properties).map(([name, { description, ...rest }]) => ({
+    ...{ name, in: place, required: place === "path" || required.includes(name), schema: rest },
+    ...(description !== undefined && { description }),
+  }));
+}
+
+/** What a schema takes, as JSON Schema 2020-12; what no JSON Schema can say is left open. */
+function jsonSchema(schema: z.ZodType): Record<string, unknown> {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as Record<string, unknown>;
+  return rest;
+}

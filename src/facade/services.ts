@@ -1,0 +1,53 @@
+import type { FacadeContext } from "./context.ts";
+import {
+  ADDRESS_REQUESTS_BURST,
+  ADDRESS_REQUESTS_PER_MINUTE,
+  ADDRESSES_MAX,
+  FAILED_PROOFS_BURST,
+  FAILED_PROOFS_PER_MINUTE,
+  STRANGER_GROUP_REQUESTS_BURST,
+  STRANGER_GROUP_REQUESTS_PER_MINUTE,
+  STRANGER_REQUESTS_BURST,
+  STRANGER_REQUESTS_PER_MINUTE,
+} from "./limits.ts";
+import { Nonces } from "./nonces.ts";
+import { PeerIdentities } from "./peer-identity.ts";
+import { Rate } from "./rate.ts";
+
+/** What admission remembers between requests. */
+export interface Services {
+  readonly context: FacadeContext;
+  readonly identities: PeerIdentities;
+  readonly registryNonces: Nonces;
+  /** Of agents and of registries that introduce themselves: anybody can make as many names as they like. */
+  readonly otherNonces: Nonces;
+  readonly rates: AddressRates;
+}
+
+/** Limits by address: what comes before anybody has proved who they are. */
+export interface AddressRates {
+  readonly requests: Rate;
+  readonly strangers: Rate;
+  readonly strangerGroups: Rate;
+  /** Proofs that did not hold. */
+  readonly failures: Rate;
+}
+
+/** @throws StoreError when the nonces of before cannot be read */
+export async function openServices(context: FacadeContext): Promise<Services> {
+  const { store, clock } = context;
+  const [registryNonces, otherNonces] = await Promise.all([
+    Nonces.load(store, clock, "registryNonces"),
+    Nonces.load(store, clock, "otherNonces"),
+  ]);
+  return { context, identities: new PeerIdentities(clock), registryNonces, otherNonces, rates: addressRates() };
+}
+
+function addressRates(): AddressRates {
+  return {
+    requests: new Rate(ADDRESS_REQUESTS_PER_MINUTE, ADDRESS_REQUESTS_BURST, ADDRESSES_MAX),
+    strangers: new Rate(STRANGER_REQUESTS_PER_MINUTE, STRANGER_REQUESTS_BURST, ADDRESSES_MAX),
+    strangerGroups: new Rate(STRANGER_GROUP_REQUESTS_PER_MINUTE, STRANGER_GROUP_REQUESTS_BURST, ADDRESSES_MAX),
+    failures: new Rate(FAILED_PROOFS_PER_MINUTE, FAILED_PROOFS_BURST, ADDRESSES_MAX),
+  };
+}

@@ -1,0 +1,34 @@
+/** Under pressure the served share shrinks by this factor a second, down to the floor; without it the share grows by the step. */
+const SHRINK = 0.7;
+const SHARE_FLOOR = 0.1;
+const SHARE_STEP = 0.05;
+const PERIOD_MS = 1_000;
+
+/** Sheds an even share of the requests while the process is above its limits (reputation, throttling). */
+export class Shedding {
+  readonly #pressure: () => number;
+  #share = 1;
+  #credit = 1;
+  #readAtMs = -Infinity;
+
+  /** @param pressure above 1 is too much; read once a second */
+  constructor(pressure: () => number) {
+    this.#pressure = pressure;
+  }
+
+  /** Whether a request may be served at monotonic time `nowMs`. */
+  admits(nowMs: number): boolean {
+    this.#adapt(nowMs);
+    this.#credit = Math.min(1, this.#credit + this.#share);
+    if (this.#credit < 1) return false;
+    this.#credit -= 1;
+    return true;
+  }
+
+  #adapt(nowMs: number): void {
+    if (nowMs < this.#readAtMs + PERIOD_MS) return;
+    this.#readAtMs = nowMs;
+    const isTooMuch = this.#pressure() > 1;
+    this.#share = isTooMuch ? Math.max(SHARE_FLOOR, this.#share * SHRINK) : Math.min(1, this.#share + SHARE_STEP);
+  }
+}

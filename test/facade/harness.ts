@@ -1,0 +1,326 @@
+import { randomBytes } from "node:crypto";
+import { connect, type ClientHttp2Session, type IncomingHttpHeaders, type SecureClientSessionOptions } from "node:http2";
+import { encodeBundle } from "../../protocols/bundle/bundle.ts";
+import { signDescriptor } from "../../protocols/descriptor/codec.ts";
+import type { PageRefusal } from "../../protocols/http/catalog-page.ts";
+import { signRequest } from "../../protocols/http/signed-request.ts";
+import { certificateIssuer } from "../../src/adapters/certificates/issuer.ts";
+import { MemoryStore } from "../../src/adapters/memory/store.ts";
+import { systemClock } from "../../src/adapters/system/clock.ts";
+import { systemRandom } from "../../src/adapters/system/random.ts";
+import type { Status } from "../../src/api.ts";
+import type { FacadeContext } from "../../src/facade/context.ts";
+import type { Route } from "../../src/facade/route.ts";
+import { openFacade, type Facade, type FacadeOptions } from "../../src/facade/server.ts";
+import type { KnownRegistry, RequestBudget, RunningNode } from "../../src/federation-api.ts";
+import { createRegistryIdentity, type RegistryIdentity } from "../../src/identity/registry-identity.ts";
+import type { Authority } from "../../src/ports/certificates.ts";
+import type { Clock } from "../../src/ports/clock.ts";
+import type { Credentials, Svid } from "../../src/ports/credentials.ts";
+import type { Log } from "../../src/ports/log.ts";
+import type { Store } from "../../src/ports/store.ts";
+import { Rate } from "../../src/facade/rate.ts";
+
+export const clock: Clock = systemClock();
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+export const OPERATOR_TOKEN = "token-of-the-operator";
+
+/** Credentials over real certificates, rotated by hand. */
+export class TestCredentials implements Credentials {
+  readonly identity: RegistryIdentity;
+  readonly #listeners = new Set<(what: "svid" | "bundle") => void>();
+  #authority: Authority;
+  #svid: Svid;
+  #sequence = 1;
+
+  private constructor(identity: RegistryIdentity, authority: Authority, svid: Svid) {
+    this.identity = identity;
+    this.#authority = authority;
+    this.#svid = svid;
+  }
+
+  static async create(identity: RegistryIdentity, lifetimeMs: number = HOUR_MS): Promise<TestCredentials> {
+    const authority = await newAuthority(identity);
+    const svid = await leaf(identity, authority, `/registry/${identity.name}`, lifetimeMs);
+    return new TestCredentials(identity, authority, svid);
+  }
+
+  svid(): Svid {
+    return this.#svid;
+  }
+
+  bundle(): string {
+    const authorities = [this.#authority.certificate];
+    return encodeBundle({ authorities, sequence: this.#sequence, refreshHintSeconds: 60 });
+  }
+
+  onChange(listener: (what: "svid" | "bundle") => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  issue({ path, lifetimeMs }: { path: string; lifetimeMs: number }): Promise<Svid> {
+    return leaf(this.identity, this.#authority, path, lifetimeMs);
+  }
+
+  close(): void {
+    this.#listeners.clear();
+  }
+
+  /** A new leaf of the same authority. */
+  async rotate(lifetimeMs: number = HOUR_MS): Promise<void> {
+    this.#svid = await leaf(this.identity, this.#authority, `/registry/${this.identity.name}`, lifetimeMs);
+    for (const listener of this.#listeners) listener("svid");
+  }
+
+  /** Another authority in the place of the old one. */
+  async replaceAuthority(): Promise<void> {
+    this.#authority = await newAuthority(this.identity);
+    this.#sequence++;
+    await this.rotate();
+    for (const listener of this.#listeners) listener("bundle");
+  }
+}
+
+function newAuthority(identity: RegistryIdentity): Promise<Authority> {
+  const nowMs = clock.now();
+  const validity = { notBeforeMs: nowMs - HOUR_MS, notAfterMs: nowMs + 7 * DAY_MS };
+  return certificateIssuer(identity.trustDomain, systemRandom()).createAuthority(validity);
+}
+
+function leaf(identity: RegistryIdentity, authority: Authority, path: string, lifetimeMs: number): Promise<Svid> {
+  const nowMs = clock.now();
+  const request = { path, names: ["localhost", "127.0.0.1"], notBeforeMs: nowMs - 60_000, notAfterMs: nowMs + lifetimeMs };
+  return certificateIssuer(identity.trustDomain, systemRandom()).createLeaf(authority, request);
+}
+
+/** A registry as others see it: its key, its certificates and its descriptor. */
+export class TestRegistry {
+  readonly identity: RegistryIdentity;
+  readonly credentials: TestCredentials;
+
+  private constructor(identity: RegistryIdentity, credentials: TestCredentials) {
+    this.identity = identity;
+    this.credentials = credentials;
+  }
+
+  static async create(name: string, lifetimeMs?: number): Promise<TestRegistry> {
+    const identity = createRegistryIdentity(randomBytes(32), name);
+    return new TestRegistry(identity, await TestCredentials.create(identity, lifetimeMs));
+  }
+
+  get did(): string {
+    return this.identity.did;
+  }
+
+  descriptor(urls: readonly string[] = []): Uint8Array {
+    const { did, name, peerId, spiffeId } = this.identity;
+    const nowMs = clock.now();
+    return signDescriptor(
+      {
+        ...{ did, name, peerId, spiffeId, multiaddrs: [], sequence: 1, issuedAt: nowMs, expiresAt: nowMs + DAY_MS },
+        ...{ catalog: { epoch: 0 }, facade: { urls }, bundle: this.credentials.bundle() },
+      },
+      (bytes) => this.identity.sign(bytes),
+    );
+  }
+}
+
+/** What admission asks of a node, answered from maps; the routes of a whole node are tested with one. */
+export class AdmissionNode {
+  readonly known: Map<string, KnownRegistry> = new Map();
+  readonly announcedDescriptors: Uint8Array[] = [];
+  requestsTaken: number = 0;
+  paused: string | null = null;
+  refusal: PageRefusal = "empty";
+  readonly #rate: Rate;
+  readonly #self: TestRegistry;
+
+  constructor(self: TestRegistry, perMinute: number) {
+    this.#self = self;
+    this.#rate = new Rate(perMinute, perMinute, 64);
+  }
+
+  introduction(): Promise<{ descriptor: Uint8Array }> {
+    return Promise.resolve({ descriptor: this.#self.descriptor() });
+  }
+
+  announced({ descriptor }: { descriptor: Uint8Array }): Promise<unknown> {
+    this.announcedDescriptors.push(descriptor);
+    return Promise.resolve({ descriptor: this.#self.descriptor(), known: [], heads: [] });
+  }
+
+  catalogPage(): Promise<PageRefusal> {
+    return Promise.resolve(this.refusal);
+  }
+
+  knownRegistry(did: string): Promise<KnownRegistry | undefined> {
+    return Promise.resolve(this.known.get(did));
+  }
+
+  takeRequest(did: string): RequestBudget {
+    this.requestsTaken++;
+    return { retryAfterMs: this.#rate.take(did, clock.monotonic()), limit: 100, remaining: 1, resetMs: 1_000 };
+  }
+
+  status(): Promise<Status> {
+    return Promise.resolve({ multiaddrs: [], catalog: { paused: this.paused } } as unknown as Status);
+  }
+
+  knows(registry: TestRegistry, more: Partial<KnownRegistry> = {}): void {
+    this.known.set(registry.did, { bundle: registry.credentials.bundle(), isolated: false, ...more });
+  }
+}
+
+export interface WorldOptions {
+  readonly store?: Store;
+  readonly routes?: readonly Route[];
+  readonly requestsPerMinute?: number;
+  readonly registry?: TestRegistry;
+  readonly clock?: Clock;
+  readonly pressure?: () => number;
+  readonly webCertificate?: FacadeOptions["webCertificate"];
+  readonly domain?: string;
+}
+
+/** One registry that serves, and what it logged. */
+export class ServedRegistry {
+  readonly registry: TestRegistry;
+  readonly node: AdmissionNode;
+  readonly facade: Facade;
+  readonly logged: string[];
+  readonly #sessions: ClientHttp2Session[] = [];
+
+  private constructor(registry: TestRegistry, node: AdmissionNode, facade: Facade, logged: string[]) {
+    this.registry = registry;
+    this.node = node;
+    this.facade = facade;
+    this.logged = logged;
+  }
+
+  static async start(options: WorldOptions = {}): Promise<ServedRegistry> {
+    const registry = options.registry ?? (await TestRegistry.create("server"));
+    const { identity, credentials } = registry;
+    const logged: string[] = [];
+    const log = collector(logged);
+    const facade = await openFacade({
+      ...{ listen: { host: "127.0.0.1", port: 0 }, credentials, clock: options.clock ?? clock, log },
+      ...(options.webCertificate && { webCertificate: options.webCertificate }),
+    });
+    const node = new AdmissionNode(registry, options.requestsPerMinute ?? 1_000);
+    const context: FacadeContext = {
+      ...{
+        node: node as unknown as RunningNode,
+        identity,
+        credentials,
+        clock: options.clock ?? clock,
+        random: systemRandom(),
+        log,
+      },
+      ...{ pressure: { current: options.pressure ?? (() => 0) }, store: options.store ?? new MemoryStore() },
+      ...{ domain: options.domain ?? null, urls: () => [`https://127.0.0.1:${facade.port}`], operatorToken: OPERATOR_TOKEN },
+    };
+    await facade.serve(context, options.routes);
+    return new ServedRegistry(registry, node, facade, logged);
+  }
+
+  get authority(): string {
+    return `127.0.0.1:${this.facade.port}`;
+  }
+
+  /** A session that presents the certificate of `registry`, or another one. */
+  connect(registry?: TestRegistry | Svid, options: SecureClientSessionOptions = {}): ClientHttp2Session {
+    const svid = registry instanceof TestRegistry ? registry.credentials.svid() : registry;
+    const session = connect(`https://${this.authority}`, {
+      ...{ rejectUnauthorized: false, servername: "localhost", ...options },
+      ...(svid && { cert: svid.certificate, key: svid.key }),
+    });
+    session.on("error", () => undefined);
+    this.#sessions.push(session);
+    return session;
+  }
+
+  async stop(): Promise<void> {
+    for (const session of this.#sessions) session.destroy();
+    await this.facade.close();
+  }
+}
+
+export interface Received {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly rawHeaders: readonly string[];
+  readonly body: Buffer;
+  readonly problem: { readonly code: string; readonly detail: string } | undefined;
+}
+
+export interface Sending {
+  readonly method?: string;
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  readonly body?: Uint8Array | string;
+}
+
+/** One exchange over HTTP/2. */
+export function send(session: ClientHttp2Session, { method = "GET", path, headers = {}, body }: Sending): Promise<Received> {
+  return new Promise((resolve, reject) => {
+    const stream = session.request({ ":method": method, ":path": path, ...headers } as Record<string, string>, {
+      endStream: body === undefined,
+    });
+    const chunks: Buffer[] = [];
+    let received: { headers: IncomingHttpHeaders; raw: readonly string[] } | undefined;
+    stream.on("response", (got, _flags, raw: readonly string[]) => (received = { headers: got, raw }));
+    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    stream.on("error", reject);
+    stream.on("close", () => {
+      if (received === undefined) return reject(new Error(`no answer; stream closed with code ${stream.rstCode}`));
+      const bytes = Buffer.concat(chunks);
+      resolve({
+        ...{ status: Number(received.headers[":status"]), headers: received.headers, rawHeaders: received.raw, body: bytes },
+        problem: problemIn(received.headers, bytes),
+      });
+    });
+    if (body !== undefined) stream.end(body);
+  });
+}
+
+function problemIn(headers: IncomingHttpHeaders, body: Buffer): Received["problem"] {
+  if (!String(headers["content-type"]).startsWith("application/problem+json") || body.length === 0) return undefined;
+  const { type, detail } = JSON.parse(body.toString()) as { type: string; detail: string };
+  return { code: type.slice(type.lastIndexOf(":") + 1), detail };
+}
+
+export interface Signing {
+  readonly method?: string;
+  readonly path: string;
+  readonly body?: Uint8Array;
+  readonly timestampMs?: number;
+  readonly nonce?: Uint8Array;
+  readonly audience?: string;
+  readonly authority?: string;
+}
+
+/** The headers and the rest of a request from `sender` to `receiver`, signed. */
+export function signed(sender: TestRegistry, receiver: ServedRegistry, signing: Signing): Required<Sending> {
+  const { method = "POST", path, body = Buffer.from("{}"), authority = receiver.authority } = signing;
+  const headers = signRequest(
+    {
+      ...{ method, authority, target: path, body, id: sender.did },
+      ...{ audience: signing.audience ?? receiver.registry.did, timestampMs: signing.timestampMs ?? clock.now() },
+      nonce: signing.nonce ?? randomBytes(16),
+    },
+    (bytes) => sender.identity.sign(bytes),
+  );
+  return { method, path, body, headers: { ":authority": authority, ...headers, "content-type": "application/json" } };
+}
+
+function collector(into: string[]): Log {
+  const note = (message: string, fields?: unknown): void => void into.push(`${message} ${describe(fields)}`);
+  return { debug: () => undefined, info: note, warn: note, error: note, child: () => collector(into) };
+}
+
+function describe(fields: unknown): string {
+  const error = (fields as { error?: unknown } | undefined)?.error;
+  return error instanceof Error ? (error.stack ?? error.message) : "";
+}
