@@ -24,7 +24,9 @@ export interface DiscoveryFacts {
 }
 
 /** Paths below each of `urls`. */
-export const ENDPOINT_PATHS = {
+export const ENDPOINT_PATHS: Readonly<
+  Record<"agents" | "federation" | "checkpoint" | "sync" | "did" | "bundle" | "openapi", string>
+> = {
   agents: "/agents",
   federation: INTRODUCTION_PATH,
   checkpoint: CHECKPOINT_PATH,
@@ -32,7 +34,7 @@ export const ENDPOINT_PATHS = {
   did: DID_DOCUMENT_PATH,
   bundle: "/.well-known/spiffe/bundle.json",
   openapi: "/openapi.json",
-} as const;
+};
 
 /** Contracts and the versions that are spoken, by name. */
 const PROTOCOLS = {
