@@ -182,6 +182,7 @@ export interface WorldOptions {
   readonly pressure?: () => number;
   readonly webCertificate?: FacadeOptions["webCertificate"];
   readonly domain?: string;
+  readonly urls?: () => readonly string[];
 }
 
 /** One registry that serves, and what it logged. */
@@ -219,7 +220,7 @@ export class ServedRegistry {
         log,
       },
       ...{ pressure: { current: options.pressure ?? (() => 0) }, store: options.store ?? new MemoryStore() },
-      ...{ domain: options.domain ?? null, urls: () => [`https://127.0.0.1:${facade.port}`], operatorToken: OPERATOR_TOKEN },
+      ...{ domain: options.domain ?? null, urls: options.urls ?? (() => [`https://127.0.0.1:${facade.port}`]), operatorToken: OPERATOR_TOKEN },
     };
     await facade.serve(context, options.routes);
     return new ServedRegistry(registry, node, facade, logged);
