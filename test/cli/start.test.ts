@@ -14,7 +14,7 @@ import { DEFAULT_PORT } from "../../src/config.ts";
 import { EXIT } from "../../src/cli/exit.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
-const FREE_PORT = ["--listen", "/ip4/127.0.0.1/tcp/0"];
+const FREE_PORT = ["--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0"];
 
 interface Started {
   readonly child: ChildProcess;
@@ -120,10 +120,10 @@ describe("cli start and dev (real processes)", function () {
   });
 
   it("refuses a data directory that another process uses, and leaves that one alone", async () => {
-    const { ready } = await start();
+    const { ready, child } = await start();
     const second = launch(["start", "--data-dir", "data", ...FREE_PORT]);
     assert.equal(await second.exit, EXIT.failure);
-    assert.match(second.stderr(), /error: /);
+    assert.match(second.stderr(), new RegExp(`is served already by process ${String(child.pid)} `));
     assert.doesNotMatch(second.stderr(), /\n {4}at /);
     const client = new AdminClient(ready.dataDir);
     assert.equal((await client.identity()).did, ready.did);
@@ -142,9 +142,14 @@ describe("cli start and dev (real processes)", function () {
     const named = createServer().listen({ host: "127.0.0.1", port: 0 });
     await once(named, "listening");
     const { port } = named.address() as AddressInfo;
-    const refused = launch(["start", "--data-dir", "data", "--listen", `/ip4/127.0.0.1/tcp/${port}`]);
-    assert.equal(await refused.exit, EXIT.failure);
-    assert.match(refused.stderr(), new RegExp(`tcp/${port}: the port is taken`));
+    for (const asked of [
+      ["--listen", `/ip4/127.0.0.1/tcp/${port}`],
+      ["--http", `127.0.0.1:${port}`],
+    ]) {
+      const refused = launch(["start", "--data-dir", "data", ...FREE_PORT, ...asked.slice(0, 2)]);
+      assert.equal(await refused.exit, EXIT.failure);
+      assert.match(refused.stderr(), new RegExp(`cannot listen on \\S*${port}: the port is taken`));
+    }
     named.close();
   });
 
