@@ -3,6 +3,7 @@ import { Cli } from "./cli.ts";
 import { agentCommand } from "./commands/agent.ts";
 import { certificateCommand } from "./commands/certificate.ts";
 import { devCommand } from "./commands/dev.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { idCommand } from "./commands/id.ts";
 import { initCommand } from "./commands/init.ts";
 import { peerCommand } from "./commands/peer.ts";
@@ -16,7 +17,7 @@ import { paint, type CliIo } from "./io.ts";
 import { SettingsError } from "./settings/mistakes.ts";
 
 const HELP_FOOTER = `
-These need no running node: init, start, id, agent verify, dev, version. The others speak to the node of --data-dir.
+These need no running node: init, start, id, doctor, agent verify, dev, version. The others speak to the node of --data-dir.
 Exit codes: 0 ok, 1 failure, 2 usage, 3 node unreachable, 4 refused or unverified, 5 partial.
 Data goes to standard output, messages to standard error.`;
 
@@ -53,6 +54,7 @@ function buildProgram(cli: Cli): Command {
     stopCommand,
     statusCommand,
     idCommand,
+    doctorCommand,
     agentCommand,
     peerCommand,
     syncCommand,

@@ -217,7 +217,7 @@ describe("cli", () => {
     });
 
     it("says which commands need no node", async () => {
-      assert.match((await bench.run(["--help"])).stdout, /no running node: init, start, id, agent verify, dev, version/);
+      assert.match((await bench.run(["--help"])).stdout, /no running node: init, start, id, doctor, agent verify, dev, version/);
     });
   });
 

@@ -151,6 +151,7 @@ function cliRooms(): Room[] {
       packages: "any",
     },
     { path: `${commands}id.ts`, mayImport: key, packages: "any" },
+    { path: `${commands}doctor.ts`, mayImport: key, packages: "any" },
   ];
 }
 

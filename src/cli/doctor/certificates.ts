@@ -1,0 +1,93 @@
+import type { AdminClient } from "../../admin/client.ts";
+import type { Check, Status } from "../../api.ts";
+import type { RegistryConfig } from "../../config.ts";
+import { bundleAuthorities, certificateFacts, describeValidity, isValidAt, storedBundle } from "../certificates.ts";
+import { plural } from "../text.ts";
+import { check, failed, ok, skipped, warning, type Finding } from "./check.ts";
+import { look, whyNot } from "./https.ts";
+
+const BUNDLE_PATH = "/.well-known/spiffe/bundle.json";
+const DID_DOCUMENT_PATH = "/.well-known/did.json";
+
+/** Our certificates as the node holds them, and as the world sees them. */
+export async function certificateChecks(client: AdminClient, status: Status | undefined, dataDir: string): Promise<Check[]> {
+  if (status === undefined) return [await check("authorities", () => checkStored(dataDir))];
+  const url = status.http?.url;
+  if (url === undefined) return [await check("certificate", () => skipped("there is no HTTPS interface (--http none)"))];
+  return Promise.all([
+    check("certificate", async () => checkServed(await client.certificates())),
+    check("bundle", async () => checkPublished(url, (await client.certificates()).bundle)),
+  ]);
+}
+
+function checkStored(dataDir: string): Finding {
+  const bundle = storedBundle(dataDir);
+  if (bundle === undefined) return skipped("no trust bundle was published yet");
+  return checkAuthorities(bundle);
+}
+
+function checkAuthorities(bundle: string): Finding {
+  const authorities = bundleAuthorities(bundle);
+  const valid = authorities.filter((authority) => isValidAt(authority, Date.now()));
+  const found = `${plural(valid.length, "valid authority", "valid authorities")} of ${authorities.length} in the trust bundle`;
+  return valid.length > 0
+    ? ok(found)
+    : warning(found, "start the registry: it makes a new authority, which its peers learn from its descriptor");
+}
+
+function checkServed({ svid, bundle }: Awaited<ReturnType<AdminClient["certificates"]>>): Finding {
+  const leaf = certificateFacts(svid.certificate);
+  const found = `${leaf.spiffeId ?? "no SPIFFE ID"}, ${describeValidity(leaf, Date.now())}`;
+  if (!isValidAt(leaf, Date.now())) return failed(found, "see the log for why it was not renewed; check this machine's clock");
+  const authorities = checkAuthorities(bundle);
+  return authorities.state === "ok"
+    ? ok(`${found}; ${authorities.found}`)
+    : failed(authorities.found, "see the log for why none was made");
+}
+
+async function checkPublished(url: string, bundle: string): Promise<Finding> {
+  const fix = "check that the name and port lead to this machine (proxies must pass TLS through)";
+  try {
+    const { status, body, tookMs } = await look(url + BUNDLE_PATH);
+    if (status !== 200) return warning(`${url}${BUNDLE_PATH} answers ${status}`, fix);
+    const fingerprints = (text: string): string =>
+      bundleAuthorities(text)
+        .map(({ fingerprint }) => fingerprint)
+        .sort()
+        .join();
+    if (fingerprints(body) !== fingerprints(bundle)) return failed(`${url} publishes other authorities than ours`, fix);
+    return ok(`${url} publishes ours, in ${tookMs.toFixed(0)} ms`);
+  } catch (error) {
+    return warning(`${url}${BUNDLE_PATH} is not reached from here (${whyNot(error)})`, fix);
+  }
+}
+
+/** Whether the DID document of the claimed alias points back to `did`. */
+export async function aliasChecks({ domain }: RegistryConfig, did: string | undefined): Promise<Check[]> {
+  if (domain === null) return [];
+  return [await check(`alias ${domain}`, () => checkAlias(domain, did))];
+}
+
+async function checkAlias(domain: string, did: string | undefined): Promise<Finding> {
+  if (did === undefined) return skipped("there is no key yet, so that nothing can point to it");
+  const url = `https://${domain}${DID_DOCUMENT_PATH}`;
+  const fix = `let ${domain} lead to the HTTPS interface of this registry, or serve its DID document there`;
+  try {
+    const { status, body } = await look(url);
+    if (status !== 200) return warning(`${url} answers ${status}`, fix);
+    if (!pointsTo(body, did)) return warning(`${url} does not point to ${did}`, fix);
+    return ok(`${url} points back`);
+  } catch (error) {
+    return warning(`${url} is not reached from here (${whyNot(error)})`, fix);
+  }
+}
+
+/** @param text a DID document (DID Core §5.1), as somebody served it */
+export function pointsTo(text: string, did: string): boolean {
+  try {
+    const { id, alsoKnownAs } = JSON.parse(text) as { readonly id?: unknown; readonly alsoKnownAs?: unknown };
+    return id === did || (Array.isArray(alsoKnownAs) && alsoKnownAs.includes(did));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,127 @@
+import { accessSync, constants, readdirSync, statfsSync, statSync, type Stats } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Check } from "../../api.ts";
+import { KEY_FILE_NAME, OPERATOR_TOKEN_FILE_NAME, TLS_DIRECTORY_NAME } from "../../config.ts";
+import { plural } from "../text.ts";
+import { check, failed, ok, skipped, warning, type Finding } from "./check.ts";
+
+/** As package.json asks; the launcher refuses older ones. */
+const NODE_WANTED = [22, 12] as const;
+/** Below it a catalogue of a million agents does not fit, and below the floor no commit may. */
+const FREE_BYTES_LOW = 1_073_741_824;
+const FREE_BYTES_FLOOR = 67_108_864;
+const OTHERS = 0o077;
+
+export function nodeCheck(): Promise<Check> {
+  return check("node", () => {
+    const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+    const isOld = major < NODE_WANTED[0] || (major === NODE_WANTED[0] && minor < NODE_WANTED[1]);
+    return isOld
+      ? failed(`Node ${process.version}`, `install Node ${NODE_WANTED.join(".")} or newer`)
+      : ok(`Node ${process.version}`);
+  });
+}
+
+/** The data directory, its free space, and that its secrets are nobody else's. */
+export function fileChecks(dataDir: string): Promise<Check[]> {
+  return Promise.all([
+    check("data-directory", () => checkDirectory(dataDir)),
+    check("free-space", () => checkSpace(dataDir)),
+    check("key", () =>
+      checkSecret(join(dataDir, KEY_FILE_NAME), "the registry's key; it is made by `registry init` or the first start"),
+    ),
+    check("tls", () => checkTls(join(dataDir, TLS_DIRECTORY_NAME))),
+    check("operator-token", () =>
+      checkSecret(
+        join(dataDir, OPERATOR_TOKEN_FILE_NAME),
+        "the operator's token; it is made by the first start with an HTTPS interface",
+      ),
+    ),
+  ]);
+}
+
+function checkDirectory(dataDir: string): Finding {
+  const facts = factsOf(dataDir);
+  if (facts === undefined) {
+    const parent = existingParent(dataDir);
+    if (isWritable(parent)) return skipped(`${dataDir} is not there yet; it is made by \`registry init\` or the first start`);
+    return failed(
+      `${dataDir} is not there, and ${parent} cannot be written`,
+      "name a directory that this user may write to with --data-dir",
+    );
+  }
+  if (!facts.isDirectory())
+    return failed(`${dataDir} is no directory`, "move that file away, or name a directory with --data-dir");
+  if (!isWritable(dataDir))
+    return failed(`${dataDir} cannot be written by this user`, `run as its owner, or: chown -R "$(id -un)" ${dataDir}`);
+  if (isOpenToOthers(facts))
+    return warning(`${dataDir} can be entered by others (mode ${modeOf(facts)})`, `run: chmod 700 ${dataDir}`);
+  return ok(dataDir);
+}
+
+function checkSpace(dataDir: string): Finding {
+  const { bavail, bsize } = statfsSync(existingParent(dataDir));
+  const free = bavail * bsize;
+  const found = `${(free / FREE_BYTES_LOW).toFixed(1)} GiB free`;
+  const fix = "make room on that disk, or move the data directory to another one";
+  if (free < FREE_BYTES_FLOOR) return failed(found, fix);
+  return free < FREE_BYTES_LOW ? warning(found, fix) : ok(found);
+}
+
+function checkSecret(path: string, what: string): Finding {
+  const facts = factsOf(path);
+  if (facts === undefined) return skipped(`${path} is not there yet: ${what}`);
+  return isOpenToOthers(facts)
+    ? failed(`${path} may be used by others (mode ${modeOf(facts)})`, `run: chmod 600 ${path}`)
+    : ok(`${path} is private`);
+}
+
+function checkTls(directory: string): Finding {
+  const facts = factsOf(directory);
+  if (facts === undefined) return skipped(`${directory} is not there yet; it is made by the first start with an HTTPS interface`);
+  if (!facts.isDirectory()) return failed(`${directory} is no directory`, "move that file away");
+  if (isOpenToOthers(facts))
+    return failed(`${directory} can be entered by others (mode ${modeOf(facts)})`, `run: chmod 700 ${directory}`);
+  const names = readdirSync(directory);
+  const open = names.filter((name) => isOpenToOthers(statSync(join(directory, name))));
+  return open.length > 0
+    ? failed(
+        `others may use ${open.join(", ")} in ${directory}`,
+        `run: chmod 600 ${open.map((name) => join(directory, name)).join(" ")}`,
+      )
+    : ok(`${plural(names.length, "private file")} in ${directory}`);
+}
+
+function existingParent(path: string): string {
+  const parent = dirname(path);
+  return factsOf(path) !== undefined || parent === path ? path : existingParent(parent);
+}
+
+/** `undefined` where there is nothing, also below a file. */
+function factsOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    throw error;
+  }
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Windows has no such modes. */
+function isOpenToOthers({ mode }: Stats): boolean {
+  return process.platform !== "win32" && (mode & OTHERS) !== 0;
+}
+
+function modeOf({ mode }: Stats): string {
+  return (mode & 0o777).toString(8).padStart(4, "0");
+}

@@ -1,0 +1,56 @@
+import type { Check, Status } from "../../api.ts";
+import type { RegistryConfig } from "../../config.ts";
+import { portOwner } from "../port-owner.ts";
+import { bindProblem, httpAddress, listenAddress, type BindAddress } from "../ports.ts";
+import { check, failed, ok, skipped, warning, type Finding } from "./check.ts";
+
+export interface Running {
+  readonly pid: number;
+  readonly status: Status;
+}
+
+/** Every address that the settings name: bound by our registry, free for it, or taken by somebody else. */
+export function listeningChecks(config: RegistryConfig, running: Running | undefined): Promise<Check[]> {
+  const { listen, http } = config;
+  const addresses = [...listen.map(listenAddress), ...(http === null ? [] : [httpAddress(http)])];
+  const checks = addresses.map((address) => check(`port ${address.text}`, () => checkPort(address, running)));
+  if (http === null) checks.push(check("port https", () => skipped("the HTTPS interface is switched off (--http none)")));
+  return Promise.all(checks);
+}
+
+async function checkPort(address: BindAddress, running: Running | undefined): Promise<Finding> {
+  const { port, flag, text } = address;
+  if (port === 0)
+    return running === undefined ? ok("takes a free port") : ok(`a free port was taken: ${boundAddress(address, running)}`);
+  if (running !== undefined && isBound(address, running)) return ok(`bound by this registry (process ${running.pid})`);
+  const problem = await bindProblem(address);
+  const owner = portOwner(port);
+  if (problem === "EADDRINUSE") {
+    if (owner !== undefined && owner.pid === running?.pid) return ok(`bound by this registry (process ${owner.pid})`);
+    const fix = `free it, or name another with ${flag}`;
+    const taken = `taken by ${owner?.name ?? "another process"}`;
+    if (running === undefined) return failed(taken, fix);
+    return warning(`${taken}; this registry listens elsewhere: ${boundAddress(address, running)}`, fix);
+  }
+  if (problem !== undefined)
+    return failed(`cannot be bound (${problem})`, `name an address and port of this machine with ${flag}`);
+  if (running === undefined) return ok("free");
+  const fix = `restart the registry, or give this command the settings that it was started with (${flag})`;
+  return warning(`free: the running registry listens elsewhere, not on ${text}: ${boundAddress(address, running)}`, fix);
+}
+
+function isBound({ flag, port }: BindAddress, { status }: Running): boolean {
+  if (flag === "--http") return status.http !== null && portOfUrl(status.http.url) === port;
+  return status.listening.some((bound) => listenAddress(bound).port === port);
+}
+
+function boundAddress({ flag }: BindAddress, { status }: Running): string {
+  return flag === "--http" ? (status.http?.url ?? "no HTTPS interface") : status.listening.join(", ");
+}
+
+const HTTPS_PORT = 443;
+
+function portOfUrl(url: string): number {
+  const { port } = new URL(url);
+  return port === "" ? HTTPS_PORT : Number(port);
+}

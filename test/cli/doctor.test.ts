@@ -1,0 +1,187 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:https";
+import { createServer as createTcpServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import type { Check } from "../../src/api.ts";
+import { pointsTo } from "../../src/cli/doctor/certificates.ts";
+import { compareClocks, SKEW_MS_MAX } from "../../src/cli/doctor/peers.ts";
+import { EXIT } from "../../src/cli/exit.ts";
+import type { Credentials } from "../../src/ports/credentials.ts";
+import { ownCredentials } from "../admin/credentials.ts";
+import { OWN_DID } from "../admin/map-node.ts";
+import { Bench } from "./harness.ts";
+
+interface Answers {
+  [path: string]: { status?: number; body?: string; date?: string };
+}
+
+describe("cli doctor", () => {
+  let bench: Bench;
+  let credentials: Credentials;
+  let server: Server;
+  let answers: Answers = {};
+  let url = "";
+  before(async () => {
+    credentials = await ownCredentials();
+    const { certificate: cert, key } = credentials.svid();
+    server = createServer({ cert, key }, (request, response) => {
+      const { status = 200, body = "{}", date } = answers[request.url ?? ""] ?? { status: 404 };
+      response.writeHead(status, date === undefined ? {} : { date }).end(body);
+    }).listen({ host: "127.0.0.1", port: 0 });
+    await once(server, "listening");
+    url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  after(() => {
+    server.close();
+    credentials.close();
+  });
+  beforeEach(() => {
+    bench = new Bench();
+    answers = { "/federation/public": {} };
+  });
+  afterEach(() => bench.close());
+
+  const FREE = ["--listen", "/ip4/127.0.0.1/tcp/0", "--http", "127.0.0.1:0"];
+  const doctor = async (...argv: string[]): Promise<{ exit: number; checks: Map<string, Check>; text: string }> => {
+    const run = await bench.run(["doctor", ...FREE, ...argv, "--json"]);
+    const { checks, ok } = run.json<{ ok: boolean; checks: Check[] }>();
+    assert.equal(ok, run.exit === EXIT.ok);
+    for (const check of checks) {
+      assert.ok(check.tookMs >= 0, `${check.name} has no time`);
+      assert.equal(check.fix !== null, check.state === "warning" || check.state === "failed", `${check.name}: ${check.fix}`);
+    }
+    return { exit: run.exit, checks: new Map(checks.map((check) => [check.name, check])), text: run.stdout };
+  };
+  const serve = async (): Promise<void> => {
+    await bench.run(["init"]);
+    bench.node.credentials = credentials;
+    bench.node.http = { url };
+    answers["/.well-known/spiffe/bundle.json"] = { body: credentials.bundle() };
+    await bench.serve();
+  };
+
+  it("5: helps with no registry running, and says that there is none", async () => {
+    const { exit, checks } = await doctor();
+    assert.equal(exit, EXIT.partial);
+    const states = [...checks].filter(([, { state }]) => state !== "ok").map(([name, { state }]) => [name, state]);
+    assert.deepEqual(states, [
+      ["key", "skipped"],
+      ["tls", "skipped"],
+      ["operator-token", "skipped"],
+      ["registry", "warning"],
+      ["authorities", "skipped"],
+      ["clock-https", "skipped"],
+    ]);
+    assert.equal(checks.get("registry")?.fix, "run: registry start");
+  });
+
+  it("0: finds nothing wrong with a registry that is well", async () => {
+    await serve();
+    bench.node.diagnosis = {
+      time: new Date().toISOString(),
+      checks: [{ name: "store", state: "ok", found: "a durable write was read back", fix: null, tookMs: 1 }],
+    };
+    const { exit, checks, text } = await doctor("--http", new URL(url).host, "--peer", url);
+    assert.equal(exit, EXIT.ok, text);
+    assert.match(checks.get("certificate")?.found ?? "", /spiffe:.*valid for 59 min.*1 valid authority of 1/);
+    assert.match(checks.get("bundle")?.found ?? "", /publishes ours/);
+    assert.match(
+      checks.get(`port ${new URL(url).host}`)?.found ?? "",
+      new RegExp(`bound by this registry .${process.pid}|process`),
+    );
+    assert.match(checks.get(`address ${url}`)?.found ?? "", /answers 200 over HTTPS in \d+ ms/);
+    assert.equal(checks.get("clock-https")?.state, "ok");
+    assert.equal(checks.get("store")?.tookMs, 1);
+    const said = (await bench.run(["doctor", ...FREE])).stdout;
+    assert.match(said, /✓ +[\d.]+ ms {2}node +Node v/);
+    assert.match(said, /Nothing is wrong\.$/m);
+  });
+
+  it("1: finds secrets that others may read, with the command that helps", async () => {
+    await bench.run(["init"]);
+    const key = join(bench.dataDir, "registry.key");
+    chmodSync(key, 0o640);
+    mkdirSync(join(bench.dataDir, "tls"), { mode: 0o700 });
+    writeFileSync(join(bench.dataDir, "tls", "authority-1.pem"), "x", { mode: 0o644 });
+    writeFileSync(join(bench.dataDir, "operator.token"), "x", { mode: 0o644 });
+    chmodSync(bench.dataDir, 0o755);
+    const { exit, checks } = await doctor();
+    assert.equal(exit, EXIT.failure);
+    assert.equal(checks.get("key")?.fix, `run: chmod 600 ${key}`);
+    assert.match(checks.get("tls")?.fix ?? "", /chmod 600 \S+authority-1\.pem/);
+    assert.equal(checks.get("operator-token")?.state, "failed");
+    assert.match(checks.get("data-directory")?.fix ?? "", /chmod 700/);
+  });
+
+  it("finds a data directory that is a file, and one that cannot be made", async () => {
+    writeFileSync(join(bench.directory, "file"), "");
+    assert.match((await doctor("--data-dir", "file")).checks.get("data-directory")?.found ?? "", /is no directory/);
+    assert.equal((await doctor("--data-dir", "file/data")).checks.get("data-directory")?.state, "failed");
+  });
+
+  it("names who holds a port", async () => {
+    const taken = createTcpServer().listen({ host: "127.0.0.1", port: 0 });
+    await once(taken, "listening");
+    const { port } = taken.address() as AddressInfo;
+    const { exit, checks } = await doctor("--http", `127.0.0.1:${port}`);
+    taken.close();
+    assert.equal(exit, EXIT.failure);
+    const check = checks.get(`port 127.0.0.1:${port}`);
+    assert.match(check?.found ?? "", process.platform === "linux" ? new RegExp(`process ${process.pid}`) : /taken/);
+    assert.match(check?.fix ?? "", /name another with --http/);
+  });
+
+  it("finds peers that are not reached, or are no registry", async () => {
+    const nobody = createTcpServer().listen({ host: "127.0.0.1", port: 0 });
+    await once(nobody, "listening");
+    const { port } = nobody.address() as AddressInfo;
+    nobody.close();
+    const multiaddr = `/ip4/127.0.0.1/tcp/${port}/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo`;
+    const { checks } = await doctor("--peer", multiaddr, "--peer", `https://127.0.0.1:${port}`, "--peer", `${url}/elsewhere`);
+    assert.match(checks.get(`address ${multiaddr}`)?.found ?? "", /not reached over TCP \(ECONNREFUSED\)/);
+    assert.match(checks.get(`address https://127.0.0.1:${port}`)?.found ?? "", /not reached over HTTPS \(ECONNREFUSED\)/);
+    assert.match(checks.get(`address ${url}/elsewhere`)?.found ?? "", /answers 404/);
+  });
+
+  it("T47 finds a clock that is far from a peer's", async () => {
+    answers["/federation/public"] = { date: new Date(Date.now() + 600_000).toUTCString() };
+    const check = (await doctor("--peer", url)).checks.get("clock-https");
+    assert.equal(check?.state, "warning");
+    assert.match(check?.found ?? "", /(?:599|600|601) s ahead/);
+    const peers = [SKEW_MS_MAX, -SKEW_MS_MAX].map((aheadMs) => ({ peer: "p", aheadMs }));
+    assert.equal(compareClocks(peers).state, "ok");
+    const most = [60_000, 61_000, 0].map((aheadMs) => ({ peer: "p", aheadMs }));
+    assert.match(compareClocks(most).fix ?? "", /likely our clock/);
+  });
+
+  it("finds a URL that leads to somebody else", async () => {
+    await serve();
+    const other = await ownCredentials();
+    answers["/.well-known/spiffe/bundle.json"] = { body: other.bundle() };
+    other.close();
+    const { exit, checks } = await doctor();
+    assert.equal(exit, EXIT.failure);
+    assert.match(checks.get("bundle")?.found ?? "", /publishes other authorities than ours/);
+  });
+
+  it("looks whether the alias points back", async () => {
+    await bench.run(["init"]);
+    const { checks } = await doctor("--domain", "registry.invalid");
+    assert.equal(checks.get("alias registry.invalid")?.state, "warning");
+    assert.match(checks.get("alias registry.invalid")?.fix ?? "", /serve its DID document there/);
+    assert.equal(pointsTo(JSON.stringify({ id: "did:web:registry.invalid", alsoKnownAs: [OWN_DID] }), OWN_DID), true);
+    for (const other of ["{}", '{"alsoKnownAs":"x"}', "no JSON", "null", JSON.stringify({ id: `${OWN_DID}x` })])
+      assert.equal(pointsTo(other, OWN_DID), false, other);
+  });
+
+  it("goes on when the registry cannot look at itself", async () => {
+    await serve();
+    bench.node.diagnose = () => Promise.reject(new Error("no"));
+    const { exit, checks } = await doctor();
+    assert.equal(exit, EXIT.failure);
+    assert.equal(checks.get("diagnosis")?.state, "failed");
+    assert.equal(checks.get("certificate")?.state, "ok");
+  });
+});
