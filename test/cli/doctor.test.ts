@@ -133,6 +133,14 @@ describe("cli doctor", () => {
     assert.match(check?.fix ?? "", /name another with --http/);
   });
 
+  it("finds a running registry without the HTTPS interface that the settings ask for", async () => {
+    await serve();
+    bench.node.http = null;
+    const check = (await doctor()).checks.get("port 127.0.0.1:0");
+    assert.deepEqual([check?.state, check?.fix], ["warning", "restart it with --http 127.0.0.1:0"]);
+    assert.equal((await doctor("--http", "none")).checks.get("port https")?.state, "skipped");
+  });
+
   it("finds peers that are not reached, or are no registry", async () => {
     const nobody = createTcpServer().listen({ host: "127.0.0.1", port: 0 });
     await once(nobody, "listening");

@@ -20,6 +20,9 @@ export function listeningChecks(config: RegistryConfig, running: Running | undef
 
 async function checkPort(address: BindAddress, running: Running | undefined): Promise<Finding> {
   const { port, flag, text } = address;
+  if (flag === "--http" && running !== undefined && running.status.http === null) {
+    return warning("the running registry was started without an HTTPS interface", `restart it with --http ${text}`);
+  }
   if (port === 0)
     return running === undefined ? ok("takes a free port") : ok(`a free port was taken: ${boundAddress(address, running)}`);
   if (running !== undefined && isBound(address, running)) return ok(`bound by this registry (process ${running.pid})`);
