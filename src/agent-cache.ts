@@ -57,10 +57,10 @@ export class AgentCache {
     if (search?.number === number) return search.document;
     const document = this.#find(didOrName, number);
     this.#searches.set(didOrName, { number, document });
-    const done = (): void => {
+    const forget = (): void => {
       if (this.#searches.get(didOrName)?.document === document) this.#searches.delete(didOrName);
     };
-    document.then(done, done);
+    document.then(forget, forget);
     return document;
   }
 

@@ -1,0 +1,83 @@
+import { z } from "zod";
+import { DID_LENGTH_MAX } from "../../../protocols/lib/did.ts";
+import { CAPABILITY_LENGTH_MAX, HUMAN_READABLE_ID_LENGTH_MAX } from "../../../protocols/record/record.ts";
+import { recordJsonSchema } from "../../../protocols/record/schema.ts";
+import { LIST_LIMIT_MAX, LIST_TEXT_LENGTH_MAX } from "../../api.ts";
+
+/** What travels to and from `/agents`. Agents are described by the record's own rules, and checked by the catalogue. */
+
+/** Agents of a page where `limit` is not given. */
+export const LIST_LIMIT_DEFAULT = 100;
+const CURSOR_LENGTH_MAX = 1_024;
+
+export const recordDocument: z.ZodType = z.looseObject({}).meta(recordJsonSchema());
+
+export const proofDocument: z.ZodType = z.looseObject({}).meta({ description: "See protocols/checkpoint, proof document." });
+
+/** An agent as its owner hands it in. What the home sets may stand in it, as after a GET, and is set anew. */
+export interface AgentDocumentInput {
+  readonly [name: string]: unknown;
+  readonly did?: string | undefined;
+  readonly humanReadableId: string;
+  readonly registry?: string | undefined;
+  readonly reputation_score?: number | undefined;
+  readonly agent_signature?: string | undefined;
+}
+
+const agentInput: z.ZodType<AgentDocumentInput> = z.looseObject({
+  did: z.string().max(DID_LENGTH_MAX).optional(),
+  humanReadableId: z.string().min(1).max(HUMAN_READABLE_ID_LENGTH_MAX),
+  registry: z.string().optional(),
+  reputation_score: z.number().optional(),
+  agent_signature: z.string().optional(),
+});
+
+const SET_BY_HOME: readonly string[] = ["did", "registry", "epoch", "revision", "hlc"];
+
+export const agentInputDocument: z.ZodType = agentInput.meta(inputSchema());
+
+function inputSchema(): Record<string, unknown> {
+  const { required, title: _title, $schema: _schema, ...rest } = recordJsonSchema();
+  return { ...rest, required: (required as string[]).filter((name) => !SET_BY_HOME.includes(name)) };
+}
+
+export const agentParams: z.ZodType<{ did: string }> = z.strictObject({
+  did: z
+    .string()
+    .min(1)
+    .max(DID_LENGTH_MAX)
+    .meta({ description: "DID, percent-encoded; for reading also a humanReadableId that one agent alone has" }),
+});
+
+export const listParams: z.ZodType = z.strictObject({
+  capability: z
+    .string()
+    .max(CAPABILITY_LENGTH_MAX)
+    .meta({ description: "path of the taxonomy; finds what is below it, too" })
+    .optional(),
+  text: z
+    .string()
+    .max(LIST_TEXT_LENGTH_MAX)
+    .meta({ description: "words, each found in name, description, humanReadableId or tags" })
+    .optional(),
+  registry: z.string().max(DID_LENGTH_MAX).meta({ description: "DID of the home" }).optional(),
+  minReputation: decimal(0, 1).meta({ description: "of the claimed score" }).optional(),
+  limit: decimal(1, LIST_LIMIT_MAX)
+    .meta({ description: "agents of a page at the most; a page may be shorter before the end" })
+    .optional(),
+  cursor: z.string().min(1).max(CURSOR_LENGTH_MAX).meta({ description: "of the page before" }).optional(),
+});
+
+/** A number in a query: an empty text or a hexadecimal one is none. */
+function decimal(min: number, max: number): z.ZodType<number> {
+  return z
+    .string()
+    .regex(/^\d+(?:\.\d+)?$/, "expected a decimal number")
+    .transform(Number)
+    .pipe(z.number().min(min).max(max));
+}
+
+export const pageDocument: z.ZodType = z.object({
+  agents: z.array(recordDocument),
+  cursor: z.string().nullable().meta({ description: "for the next page; null at the end" }),
+});

@@ -1,0 +1,167 @@
+import { isDid, isMinted, mintDid } from "../../../protocols/lib/did.ts";
+import { checkOwnership } from "../../../protocols/record/codec.ts";
+import { ProtocolError } from "../../../protocols/lib/errors.ts";
+import { HOME_FIELDS } from "../../../protocols/record/record.ts";
+import type { AgentInput, Mutation, MutationResult } from "../../api.ts";
+import type { FacadeContext } from "../context.ts";
+import { ProblemError } from "../problem.ts";
+import type { Answer, Call } from "../route.ts";
+import { refuseCrossOrigin } from "../same-origin.ts";
+import { authorise, type Authority } from "./authority.ts";
+import { entityTag, failed, writeCondition, type WriteCondition } from "./conditions.ts";
+import type { AgentDocumentInput } from "./documents.ts";
+import type { Idempotency, Outcome } from "./idempotency.ts";
+import { lookUp, type Lookup } from "./own-records.ts";
+import { pathOf } from "./reading.ts";
+
+/** A write goes to our own catalogue and nowhere else; the catalogue checks what is written, as on every way in. */
+export interface Writing {
+  readonly context: FacadeContext;
+  readonly idempotency: Idempotency;
+}
+
+/** `POST /agents`. @throws ProblemError, ProtocolError, NodeError */
+export async function createAgent(writing: Writing, call: Call): Promise<Answer> {
+  const { context } = writing;
+  refuseCrossOrigin(context, call);
+  const body = call.body as AgentDocumentInput;
+  const did = body.did ?? mintDid(context.identity.publicKey, body.humanReadableId);
+  return put(writing, call, "POST", did, body);
+}
+
+/** `PUT /agents/{did}`. @throws ProblemError, ProtocolError, NodeError */
+export async function replaceAgent(writing: Writing, call: Call): Promise<Answer> {
+  refuseCrossOrigin(writing.context, call);
+  const { did } = call.params as { did: string };
+  const body = call.body as AgentDocumentInput;
+  if (body.did !== undefined && body.did !== did) {
+    throw new ProblemError(400, "did_mismatch", `the path names ${did}, the body ${body.did}`);
+  }
+  return put(writing, call, "PUT", did, body);
+}
+
+/** `DELETE /agents/{did}`. @throws ProblemError, ProtocolError, NodeError */
+export async function deleteAgent({ context, idempotency }: Writing, call: Call): Promise<Answer> {
+  refuseCrossOrigin(context, call);
+  const { did } = call.params as { did: string };
+  checkIsOurs(context, did);
+  const found = await lookUp(context.node, did);
+  const names = found.own === undefined ? [] : [found.own.record.humanReadableId];
+  const { caller } = await authorise(context, call.caller, { did, names, isSignedRecord: false });
+  return idempotency.once({ caller, method: "DELETE", call }, async () => {
+    // Once more: what was known before may be what an earlier request under this key has changed.
+    const { own, elsewhere } = await lookUp(context.node, did);
+    const condition = writeCondition(call.headers, own);
+    if (own === undefined) throw notHere(did, elsewhere);
+    const { ifRevision } = condition;
+    const result = await mutate(context, { op: "delete", did, ...(ifRevision !== undefined && { ifRevision }) });
+    if (result.outcome === "refused") throw refusal(result, condition);
+    return { answer: { status: 204 }, wrote: true };
+  });
+}
+
+async function put(
+  { context, idempotency }: Writing,
+  call: Call,
+  method: "POST" | "PUT",
+  did: string,
+  body: AgentDocumentInput,
+): Promise<Answer> {
+  checkIsOurs(context, did);
+  if (body.registry !== undefined && body.registry !== context.identity.did) {
+    throw new ProblemError(
+      403,
+      "wrong_registry",
+      `the record is made for ${body.registry}; this registry is ${context.identity.did}`,
+    );
+  }
+  const before = await lookUp(context.node, did);
+  const names = [body.humanReadableId, ...(before.own === undefined ? [] : [before.own.record.humanReadableId])];
+  const target = { did, names, isSignedRecord: body.agent_signature !== undefined };
+  const authority = await authorise(context, call.caller, target);
+  return idempotency.once({ caller: authority.caller, method, call }, async () => {
+    const found = await lookUp(context.node, did);
+    const condition: WriteCondition =
+      method === "POST" ? { mode: "create", given: false } : writeCondition(call.headers, found.own);
+    const { given: _given, ...rest } = condition;
+    const agent = { ...inputOf(body, authority, found), did } as AgentInput;
+    const result = await mutate(context, { op: "put", agent, ...rest });
+    if (result.outcome === "refused") throw refusal(result, condition);
+    return written(context, did, result);
+  });
+}
+
+/** What the home sets is set anew; its opinion of the agent is nobody else's to give. @throws ProblemError `not_yours` */
+function inputOf(body: AgentDocumentInput, { isOperator }: Authority, { own }: Lookup): Record<string, unknown> {
+  const input: Record<string, unknown> = { ...body };
+  for (const name of HOME_FIELDS) delete input[name];
+  const { reputation_score: score } = body;
+  if (score === undefined) return input;
+  if (isOperator) return { ...input, reputation_score: score };
+  if (score === own?.record.reputation_score) return input;
+  throw new ProblemError(403, "not_yours", "reputation_score is set by the registry: leave it out");
+}
+
+async function written(context: FacadeContext, did: string, { outcome }: MutationResult): Promise<Outcome> {
+  const { own } = await lookUp(context.node, did);
+  // Deleted again in this moment by somebody else.
+  if (own === undefined)
+    throw new ProblemError(409, "revision_conflict", `${did} was written, and deleted by another request at once`);
+  const headers = { etag: entityTag(own.hash), location: pathOf(did), "x-registry-home": context.identity.did };
+  const answer = { status: outcome === "created" ? 201 : 200, headers, body: own.bytes };
+  // A record that was there already proves nothing about who sent it.
+  return { answer, wrote: outcome !== "unchanged" };
+}
+
+/** One mutation. @throws NodeError */
+async function mutate({ node }: FacadeContext, mutation: Mutation): Promise<MutationResult> {
+  const [result] = await node.mutate([mutation]);
+  if (result === undefined) throw new Error("a mutation was left unanswered");
+  return result;
+}
+
+/** DIDs of another registry's minting are written there. @throws ProblemError `bad_did`, `foreign_did` */
+function checkIsOurs({ identity }: FacadeContext, did: string): void {
+  if (!isDid(did))
+    throw new ProblemError(400, "bad_did", `"${did.slice(0, DID_SHOWN_MAX)}" is not a DID; agents are written under their DID`);
+  if (!isMinted(did)) return;
+  try {
+    checkOwnership(did, identity.did);
+  } catch (cause) {
+    if (!(cause instanceof ProtocolError)) throw cause;
+    const where = cause.code === "foreign_did" ? "; write it there, its home is the registry whose key it names" : "";
+    throw new ProblemError(cause.code === "foreign_did" ? 403 : 400, cause.code, `${cause.message}${where}`, { cause });
+  }
+}
+
+const DID_SHOWN_MAX = 120;
+
+function notHere(did: string, elsewhere: string | undefined): ProblemError {
+  const where = elsewhere === undefined ? "" : `; its home is ${elsewhere}, write it there`;
+  return new ProblemError(404, "not_found", `this registry publishes no agent ${did}${where}`, {
+    ...(elsewhere !== undefined && { extra: { home: elsewhere } }),
+  });
+}
+
+/** Statuses of what the catalogue refuses; all else is a document that does not hold. */
+const REFUSED: Readonly<Record<string, number>> = {
+  revision_conflict: 409,
+  name_taken: 409,
+  not_found: 404,
+  foreign_did: 403,
+  wrong_registry: 403,
+  bad_signature: 403,
+  agent_signature_missing: 403,
+  too_large: 413,
+  paused: 503,
+  storage: 503,
+};
+const UNPROCESSABLE = 422;
+
+function refusal({ code, reason }: Extract<MutationResult, { outcome: "refused" }>, { given }: WriteCondition): ProblemError {
+  // The record was another one at the moment of the write than when the condition was looked at.
+  if (given && (code === "revision_conflict" || code === "not_found")) return failed(undefined, reason);
+  const status = REFUSED[code] ?? UNPROCESSABLE;
+  const signature = code === "bad_signature" ? "; agent_signature covers this registry and the agent's next revision" : "";
+  return new ProblemError(status, code, reason + signature, { ...(status === 503 && { headers: { "retry-after": "2" } }) });
+}
