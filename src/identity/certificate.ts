@@ -11,10 +11,14 @@ import {
   type Extension,
 } from "@peculiar/x509";
 import { equal } from "../../protocols/lib/bytes.ts";
+import { memo } from "../../protocols/lib/memo.ts";
 import { SvidError } from "./svid-error.ts";
 
 /** One certificate in DER, in bytes: a P-256 leaf with sixteen DNS names has about 1,000. */
 export const CERTIFICATE_BYTES_MAX = 8_192;
+
+/** Certificates kept parsed: parsing takes 2 ms, all else 0.1 ms, and one leaf comes with every session of its holder. */
+export const CERTIFICATES_REMEMBERED_MAX = 512;
 
 /** What the rules of an X509-SVID ask about a certificate; nothing of it is proved. */
 export interface CertificateFacts {
@@ -53,12 +57,14 @@ export function readCertificate(der: Uint8Array): CertificateFacts {
     throw new SvidError("malformed", `the certificate has ${der.length} bytes, at most ${CERTIFICATE_BYTES_MAX} are taken`);
   }
   try {
-    return read(der);
+    return factsOf(Buffer.from(der.buffer, der.byteOffset, der.byteLength).toString("latin1"));
   } catch (cause) {
     if (cause instanceof SvidError) throw cause;
     throw new SvidError("malformed", "the certificate is not X.509 in DER", { cause });
   }
 }
+
+const factsOf = memo(CERTIFICATES_REMEMBERED_MAX, (latin1) => read(Buffer.from(latin1, "latin1")));
 
 function read(der: Uint8Array): CertificateFacts {
   const certificate = new X509Certificate(der);
