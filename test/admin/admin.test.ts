@@ -11,6 +11,8 @@ import { BATCHES_IN_FLIGHT_MAX } from "../../src/admin/routes.ts";
 import { BODY_BYTES_MAX, startAdminServer, type AdminServer } from "../../src/admin/server.ts";
 import { SOCKET_PATH_BYTES_MAX } from "../../src/admin/socket-path.ts";
 import type { Mutation, MutationResult, SyncStatus } from "../../src/api.ts";
+import { CredentialsError } from "../../src/ports/credentials.ts";
+import { ownCredentials } from "./credentials.ts";
 import { agentInput, MapNode, OWN_DID, realClock, silentLog } from "./map-node.ts";
 
 describe("admin", () => {
@@ -124,6 +126,18 @@ describe("admin", () => {
         NDJSON_TYPE,
         '{"mutations":[{"op":"drop"}]}\n',
       ],
+      ["a list that asks for the impossible", 400, "bad_request", "GET", "/admin/agents?limit=1&minReputation=2", {}, ""],
+      [
+        "a certificate without a lifetime",
+        400,
+        "bad_request",
+        "POST",
+        "/admin/certificates",
+        JSON_TYPE,
+        '{"path":"/operator/a"}',
+      ],
+      ["a doctor's question with words", 400, "bad_request", "GET", "/admin/doctor?deep=1", {}, ""],
+      ["certificates that there are not", 404, "not_found", "GET", "/admin/certificates", {}, ""],
       ["an unknown agent", 404, "not_found", "GET", "/admin/agent?id=nobody", {}, ""],
     ];
     for (const [what, status, code, method, path, headers, body] of cases) {
@@ -169,6 +183,26 @@ describe("admin", () => {
       await client.removePeer("/ip4/127.0.0.1/tcp/1");
       await assert.rejects(client.removePeer("/ip4/127.0.0.1/tcp/1"), (error: AdminError) => error.code === "not_found");
       assert.equal((await client.process()).pid, process.pid);
+    });
+
+    it("shows certificates without their key, makes new ones, and passes on what the node finds in itself", async () => {
+      node.credentials = await ownCredentials();
+      await start();
+      const { svid, bundle } = await client.certificates();
+      assert.deepEqual([svid.spiffeId, bundle], [node.credentials.svid().spiffeId, node.credentials.bundle()]);
+      assert.equal("key" in svid, false);
+      const issued = await client.issueCertificate({ path: "/operator/alice", lifetimeSeconds: 60 });
+      assert.ok(issued.spiffeId.endsWith("/operator/alice") && issued.key.includes("PRIVATE KEY"));
+      const order = { path: "/no//path", lifetimeSeconds: 60 };
+      await assert.rejects(client.issueCertificate(order), (error: AdminError) => error.code === "invalid");
+      node.credentials.issue = () => Promise.reject(new CredentialsError("exposed", "the authority may be read by others"));
+      await assert.rejects(client.issueCertificate(order), (error: AdminError) => error.code === "storage");
+      node.credentials.close();
+      node.diagnosis = {
+        time: "2026-01-01T00:00:00.000Z",
+        checks: [{ name: "x", state: "ok", found: "", fix: null, tookMs: 1 }],
+      };
+      assert.deepEqual(await client.diagnose(), node.diagnosis);
     });
 
     it("keeps the order of a stream while several batches are under way, and bounds how many", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { AgentPage, Status } from "../../src/api.ts";
+import type { AgentPage, PeerStatus, Status } from "../../src/api.ts";
 import { EXIT } from "../../src/cli/exit.ts";
 import { agentInput, OWN_DID } from "../admin/map-node.ts";
 import { Bench } from "./harness.ts";
@@ -127,6 +127,29 @@ describe("cli", () => {
       assert.deepEqual(bench.node.peers, [address]);
       assert.equal((await bench.run(["peer", "remove", address])).exit, EXIT.ok);
       assert.equal((await bench.run(["peer", "remove", address])).exit, EXIT.failure);
+    });
+
+    it("shows how each peer is reached, and which alias is only claimed", async () => {
+      const peer: PeerStatus = {
+        ...{
+          did: "did:key:z6MkBirch",
+          name: "birch",
+          state: "alive",
+          agents: 3,
+          mapRoot: null,
+          syncedRoot: null,
+          lastSync: null,
+        },
+        ...{ rttMs: 1, connected: false, followed: true, configured: true, refusedRecords: 0 },
+        ...{ domain: "birch.example", domainVerified: false, transport: "http" },
+      };
+      bench.node.listPeers = () => Promise.resolve([peer, { ...peer, name: "cedar", domainVerified: true, transport: null }]);
+      bench.node.http = { url: "https://alder.example:8443" };
+      await bench.serve();
+      const { stdout } = await bench.run(["status"]);
+      assert.match(stdout, /HTTPS +https:\/\/alder\.example:8443/);
+      assert.match(stdout, /birch +\S+ +birch\.example \(claimed\) +alive, over HTTPS/);
+      assert.match(stdout, /cedar +\S+ +birch\.example +alive, not connected/);
     });
 
     it("asks for what a list is narrowed to", async () => {
