@@ -110,13 +110,16 @@ export class ReplicaSession implements SyncTarget {
     await this.#writes.add(operations);
   }
 
-  /** Begins a bulk answer of proven pages, in place of `begin`; the head of the first one was expected. */
-  openPages(): Promise<void> {
+  /**
+   * Begins a bulk answer of proven pages, in place of `begin`; the head of the first one was expected.
+   * @param total changes that will come, as far as that is known
+   */
+  openPages(total: number): Promise<void> {
     return this.#ports.turn(() => {
       const { map } = this.#ports.catalogue;
       const { head, verified } = this.#announced();
       const { agents } = verified.commit;
-      const start = { head, mode: "delta", logLeaves: new Uint8Array(0), frontier: [], changes: agents } as const;
+      const start = { head, mode: "delta", logLeaves: new Uint8Array(0), frontier: [], changes: total } as const;
       this.#open = { start, verified, bulk: true, held: new Uint8Array(0), leavesBefore: map.size };
       map.reserve(Math.min(agents, MapHeap.RESERVE_MAX));
     });

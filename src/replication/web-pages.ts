@@ -4,9 +4,15 @@ import { AbortAfter } from "../ports/abort-after.ts";
 import type { Clock } from "../ports/clock.ts";
 import { WebError, type Web, type WebPeer } from "../ports/web.ts";
 import { RETRY_MS_MAX, RETRY_MS_MIN } from "./attempts.ts";
+import { SESSION_MS_MAX } from "./stream.ts";
 
 /** A page that takes longer is given up, and the session with it. */
 export const PAGE_MS_MAX = 10_000;
+/**
+ * A walk may take SESSION_MS_MAX, and so long more for each change that it has brought: who trickles is left for others, who is
+ * large or sends us to wait between pages is not.
+ */
+export const CHANGE_MS_MAX = 2;
 
 export interface WebPagesOptions {
   readonly web: Web;
@@ -19,23 +25,34 @@ export interface WebPagesOptions {
 /** Asks one peer for pages. Once it has given one, a wait that it asks for is waited here: the walk goes on where it stands. */
 export class WebPages {
   readonly #options: WebPagesOptions;
+  readonly #beganMs: number;
   #begun = false;
+  #changes = 0;
 
   constructor(options: WebPagesOptions) {
     this.#options = options;
+    this.#beganMs = options.clock.monotonic();
   }
 
   /** @throws WebError, ProtocolError, NetworkError `timeout` */
   async get(request: PageRequest): Promise<CatalogPage | Refusal> {
     for (;;) {
+      this.#checkPace();
       const answer = await this.#ask(request);
       if (!("kind" in answer)) {
         this.#begun = true;
+        this.#changes += answer.changes.length;
         return answer;
       }
       if (!this.#begun || (answer.code !== "throttled" && answer.code !== "busy")) return answer;
       await this.#pause(Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, answer.retryAfterMs)));
     }
+  }
+
+  #checkPace(): void {
+    const elapsedMs = this.#options.clock.monotonic() - this.#beganMs;
+    if (elapsedMs <= SESSION_MS_MAX + this.#changes * CHANGE_MS_MAX) return;
+    throw new WebError("timeout", `the peer took ${Math.ceil(elapsedMs)} ms for ${this.#changes} changes`);
   }
 
   async #ask(request: PageRequest): Promise<CatalogPage | Refusal> {

@@ -6,7 +6,6 @@ import { verifyCatalogPage, type VerifiedPage } from "../../protocols/http/verif
 import { fromHex } from "../../protocols/lib/bytes.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
 import { HASH_BYTES } from "../../protocols/lib/hash.ts";
-import { AbortAfter } from "../ports/abort-after.ts";
 import type { Clock } from "../ports/clock.ts";
 import type { Web, WebPeer } from "../ports/web.ts";
 import { changesOf, Gathered } from "./gathered.ts";
@@ -14,8 +13,6 @@ import { SMALL_BYTES_MAX, SMALL_CHANGES_MAX, type ReplicaSession } from "./sessi
 import type { KeyRange } from "./session-ports.ts";
 import { WebPages } from "./web-pages.ts";
 
-/** The longest session: a million agents come in a thousand pages. What a cut one brought stays. */
-export const WEB_SESSION_MS_MAX = 600_000;
 /** Passes over a catalogue that moves on between its pages; each brings only what moved in the one before. */
 export const PASSES_MAX = 8;
 
@@ -30,14 +27,13 @@ export interface WebSessionOptions {
 }
 
 /**
- * One session over HTTP, within its deadline: brings the replica to the peer's newest version page by page, each page verified
+ * One session over HTTP: brings the replica to the peer's newest version page by page, each page verified
  * before anything of it is kept, and waits for what it has under way to the disk.
  * @throws ProtocolError, WebError, StoreError
  */
 export async function runWebSession(options: WebSessionOptions): Promise<SessionResult> {
   const { session, web, peer, clock, signal } = options;
-  using deadline = new AbortAfter(clock, WEB_SESSION_MS_MAX, signal);
-  const pages = new WebPages({ web, peer, clock, signal: deadline.signal });
+  const pages = new WebPages({ web, peer, clock, signal });
   try {
     const { request } = await session.plan();
     const common = { session, pages, did: request.registry, logSize: request.logSize };
@@ -144,7 +140,7 @@ class Walk {
     this.#gathered.add(changes as Parameters<Gathered["add"]>[0]);
     if (this.#gathered.size <= SMALL_CHANGES_MAX && this.#gathered.bytes <= SMALL_BYTES_MAX) return;
     this.#bulk = true;
-    await session.openPages();
+    await session.openPages(this.#isWhole ? this.#ended().head.commit.agents : this.#gathered.size);
     const last = replaces ? range.last : undefined;
     await session.page(this.#gathered.sorted(), this.#isWhole ? { last } : undefined);
   }
