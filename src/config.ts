@@ -51,11 +51,6 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** The registry's Ed25519 key in the data directory (PKCS#8 PEM, 0600). */
 export const KEY_FILE_NAME = "registry.key";
 
-/** Directory of the certificate authorities and the trust bundle in the data directory. */
-export const TLS_DIRECTORY_NAME = "tls";
-/** The operator's token for the HTTPS interface in the data directory (0600). */
-export const OPERATOR_TOKEN_FILE_NAME = "operator.token";
-
 export const DEFAULT_PORT = 9470;
 export const DEFAULT_HTTP_PORT = 8443;
 

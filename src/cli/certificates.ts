@@ -1,8 +1,6 @@
 import { X509Certificate } from "node:crypto";
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, statSync } from "node:fs";
 import { decodeBundle } from "../../protocols/bundle/bundle.ts";
-import { TLS_DIRECTORY_NAME } from "../config.ts";
 import { duration } from "./text.ts";
 
 /** One certificate as people look at it. */
@@ -49,26 +47,17 @@ export function describeValidity(certificate: CertificateFacts, nowMs: number): 
   return ends > 0 ? `valid for ${duration(ends)}` : `expired ${duration(-ends)} ago`;
 }
 
-/** Files of the TLS directory are authorities and a bundle, each far shorter. */
-const TLS_FILE_BYTES_MAX = 65_536;
+/** A bundle is far shorter, so that this is another file. */
+const BUNDLE_FILE_BYTES_MAX = 65_536;
 
-/** The bundle that a registry published last, from its data directory; `undefined` when there is none to be read. */
-export function storedBundle(dataDir: string): string | undefined {
-  const directory = join(dataDir, TLS_DIRECTORY_NAME);
+/** The bundle that a registry published last, from its file; `undefined` when there is none to be read. */
+export function storedBundle(path: string): string | undefined {
   try {
-    const names = readdirSync(directory).filter((name) => name.endsWith(".json"));
-    const paths = names.map((name) => join(directory, name)).filter((path) => statSync(path).size <= TLS_FILE_BYTES_MAX);
-    return paths.map((path) => readFileSync(path, "utf8")).find(isBundle);
+    if (statSync(path).size > BUNDLE_FILE_BYTES_MAX) return undefined;
+    const text = readFileSync(path, "utf8");
+    decodeBundle(text);
+    return text;
   } catch {
     return undefined;
-  }
-}
-
-function isBundle(text: string): boolean {
-  try {
-    decodeBundle(text);
-    return true;
-  } catch {
-    return false;
   }
 }

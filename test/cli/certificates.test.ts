@@ -46,8 +46,7 @@ describe("cli certificates", () => {
 
     it("shows the authorities that a registry which does not run published last", async () => {
       mkdirSync(join(bench.dataDir, "tls"));
-      writeFileSync(join(bench.dataDir, "tls", "other.json"), "{}");
-      writeFileSync(join(bench.dataDir, "tls", "published.json"), credentials.bundle());
+      writeFileSync(join(bench.dataDir, "tls", "bundle.json"), credentials.bundle());
       const shown = (await bench.run(["id", "--certificates", "--json"])).json<Shown>();
       assert.deepEqual([shown.svid, shown.authorities.length], [null, 1]);
     });

@@ -2,6 +2,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { loadOrCreateKeyFile } from "../../adapters/system/key-file.ts";
+import { BUNDLE_FILE, TLS_DIRECTORY } from "../../adapters/system/tls-files.ts";
+import { TOKEN_FILE_NAME } from "../../adapters/system/token-file.ts";
 import type { AdminClient } from "../../admin/client.ts";
 import { NodeUnreachableError } from "../../admin/errors.ts";
 import type { Check } from "../../api.ts";
@@ -37,10 +39,14 @@ async function examine(cli: Cli, command: Command): Promise<Check[]> {
   return cli.withNode(command, async (client) => {
     const { found, running } = await findNode(client);
     const [files, ports, peers, certificates, alias, seen] = await Promise.all([
-      fileChecks(config.dataDir),
+      fileChecks(config.dataDir, {
+        key: join(config.dataDir, KEY_FILE_NAME),
+        tls: join(config.dataDir, TLS_DIRECTORY),
+        operatorToken: join(config.dataDir, TOKEN_FILE_NAME),
+      }),
       listeningChecks(config, running),
       peerChecks(config.peers),
-      certificateChecks(client, running?.status, config.dataDir),
+      certificateChecks(client, running?.status, join(config.dataDir, TLS_DIRECTORY, BUNDLE_FILE)),
       ownDid(config.dataDir, running).then((did) => aliasChecks(config, did)),
       running === undefined ? [] : seenByNode(client),
     ]);

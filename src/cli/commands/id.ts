@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { loadOrCreateKeyFile } from "../../adapters/system/key-file.ts";
+import { BUNDLE_FILE, TLS_DIRECTORY } from "../../adapters/system/tls-files.ts";
 import { KEY_FILE_NAME } from "../../config.ts";
 import { NodeUnreachableError } from "../../admin/errors.ts";
 import { createKeyMaterial } from "../../identity/key-material.ts";
@@ -59,7 +60,7 @@ async function readCertificates(cli: Cli, command: Command, dataDir: string): Pr
   } catch (error) {
     if (!(error instanceof NodeUnreachableError)) throw error;
   }
-  const bundle = storedBundle(dataDir);
+  const bundle = storedBundle(join(dataDir, TLS_DIRECTORY, BUNDLE_FILE));
   if (bundle === undefined) {
     const message = `there is no trust bundle in ${dataDir} yet; it is made when the registry starts with an HTTPS interface`;
     throw new CliError(EXIT.failure, "not_found", message);

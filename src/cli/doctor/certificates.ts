@@ -9,9 +9,12 @@ import { look, whyNot } from "./https.ts";
 const BUNDLE_PATH = "/.well-known/spiffe/bundle.json";
 const DID_DOCUMENT_PATH = "/.well-known/did.json";
 
-/** Our certificates as the node holds them, and as the world sees them. */
-export async function certificateChecks(client: AdminClient, status: Status | undefined, dataDir: string): Promise<Check[]> {
-  if (status === undefined) return [await check("authorities", () => checkStored(dataDir))];
+/**
+ * Our certificates as the node holds them, and as the world sees them.
+ * @param bundleFile what was published last, for when no node runs
+ */
+export async function certificateChecks(client: AdminClient, status: Status | undefined, bundleFile: string): Promise<Check[]> {
+  if (status === undefined) return [await check("authorities", () => checkStored(bundleFile))];
   const url = status.http?.url;
   if (url === undefined) return [await check("certificate", () => skipped("there is no HTTPS interface (--http none)"))];
   return Promise.all([
@@ -20,8 +23,8 @@ export async function certificateChecks(client: AdminClient, status: Status | un
   ]);
 }
 
-function checkStored(dataDir: string): Finding {
-  const bundle = storedBundle(dataDir);
+function checkStored(bundleFile: string): Finding {
+  const bundle = storedBundle(bundleFile);
   if (bundle === undefined) return skipped("no trust bundle was published yet");
   return checkAuthorities(bundle);
 }

@@ -1,7 +1,6 @@
 import { accessSync, constants, readdirSync, statfsSync, statSync, type Stats } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Check } from "../../api.ts";
-import { KEY_FILE_NAME, OPERATOR_TOKEN_FILE_NAME, TLS_DIRECTORY_NAME } from "../../config.ts";
 import { plural } from "../text.ts";
 import { check, failed, ok, skipped, warning, type Finding } from "./check.ts";
 
@@ -22,20 +21,23 @@ export function nodeCheck(): Promise<Check> {
   });
 }
 
+/** Where a data directory keeps what is secret. */
+export interface SecretPaths {
+  readonly key: string;
+  /** Directory of certificate authorities. */
+  readonly tls: string;
+  readonly operatorToken: string;
+}
+
 /** The data directory, its free space, and that its secrets are nobody else's. */
-export function fileChecks(dataDir: string): Promise<Check[]> {
+export function fileChecks(dataDir: string, { key, tls, operatorToken }: SecretPaths): Promise<Check[]> {
   return Promise.all([
     check("data-directory", () => checkDirectory(dataDir)),
     check("free-space", () => checkSpace(dataDir)),
-    check("key", () =>
-      checkSecret(join(dataDir, KEY_FILE_NAME), "the registry's key; it is made by `registry init` or the first start"),
-    ),
-    check("tls", () => checkTls(join(dataDir, TLS_DIRECTORY_NAME))),
+    check("key", () => checkSecret(key, "the registry's key; it is made by `registry init` or the first start")),
+    check("tls", () => checkTls(tls)),
     check("operator-token", () =>
-      checkSecret(
-        join(dataDir, OPERATOR_TOKEN_FILE_NAME),
-        "the operator's token; it is made by the first start with an HTTPS interface",
-      ),
+      checkSecret(operatorToken, "the operator's token; it is made by the first start with an HTTPS interface"),
     ),
   ]);
 }

@@ -141,6 +141,8 @@ function cliRooms(): Room[] {
   const start = [...mayImport, "src/compose.ts", "src/admin/server.ts", "src/adapters/system/"];
   // They make and show the key of a registry that does not run.
   const key = [...mayImport, "src/adapters/system/key-file.ts"];
+  // They look at what a registry that does not run has left in its data directory.
+  const secrets = [...key, ...["tls-files", "token-file"].map((file) => `src/adapters/system/${file}.ts`)];
   return [
     { path: "src/cli/", mayImport, packages: "any" },
     { path: "src/cli/registry.js", mayImport: ["dist/src/cli/main.js"], packages: [] },
@@ -150,8 +152,8 @@ function cliRooms(): Room[] {
       mayImport: [...key, "src/adapters/level/data-directory.ts", "src/adapters/system/"],
       packages: "any",
     },
-    { path: `${commands}id.ts`, mayImport: key, packages: "any" },
-    { path: `${commands}doctor.ts`, mayImport: key, packages: "any" },
+    { path: `${commands}id.ts`, mayImport: secrets, packages: "any" },
+    { path: `${commands}doctor.ts`, mayImport: secrets, packages: "any" },
   ];
 }
 
