@@ -1,3 +1,4 @@
+import { DID_DOCUMENT_PATH, pointsBack } from "../../../protocols/http/did-document.ts";
 import type { AdminClient } from "../../admin/client.ts";
 import type { Check, Status } from "../../api.ts";
 import type { RegistryConfig } from "../../config.ts";
@@ -7,7 +8,6 @@ import { check, failed, ok, skipped, warning, type Finding } from "./check.ts";
 import { look, whyNot } from "./https.ts";
 
 const BUNDLE_PATH = "/.well-known/spiffe/bundle.json";
-const DID_DOCUMENT_PATH = "/.well-known/did.json";
 
 /**
  * Our certificates as the node holds them, and as the world sees them.
@@ -78,18 +78,17 @@ async function checkAlias(domain: string, did: string | undefined): Promise<Find
   try {
     const { status, body } = await look(url);
     if (status !== 200) return warning(`${url} answers ${status}`, fix);
-    if (!pointsTo(body, did)) return warning(`${url} does not point to ${did}`, fix);
+    if (!isPointingBack(body, did, domain)) return warning(`${url} does not point to ${did}`, fix);
     return ok(`${url} points back`);
   } catch (error) {
     return warning(`${url} is not reached from here (${whyNot(error)})`, fix);
   }
 }
 
-/** @param text a DID document (DID Core §5.1), as somebody served it */
-export function pointsTo(text: string, did: string): boolean {
+/** @param text a DID document, as somebody served it */
+export function isPointingBack(text: string, did: string, domain: string): boolean {
   try {
-    const { id, alsoKnownAs } = JSON.parse(text) as { readonly id?: unknown; readonly alsoKnownAs?: unknown };
-    return id === did || (Array.isArray(alsoKnownAs) && alsoKnownAs.includes(did));
+    return pointsBack(JSON.parse(text), did, domain);
   } catch {
     return false;
   }

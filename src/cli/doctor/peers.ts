@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect } from "node:net";
+import { INTRODUCTION_PATH } from "../../../protocols/http/introduction-documents.ts";
 import type { Check } from "../../api.ts";
 import { isUrl } from "../../config.ts";
 import { listenAddress } from "../ports.ts";
@@ -33,7 +34,7 @@ export async function peerChecks(peers: readonly string[]): Promise<Check[]> {
 async function lookAtUrl(peer: string): Promise<PeerLook> {
   const url = new URL(peer);
   url.hash = "";
-  const path = `${url.href.replace(/\/$/, "")}/federation/public`;
+  const path = `${url.href.replace(/\/$/, "")}${INTRODUCTION_PATH}`;
   try {
     const { status, tookMs, aheadMs } = await look(path);
     const found = `answers ${status} over HTTPS in ${tookMs.toFixed(0)} ms`;
