@@ -1,8 +1,9 @@
 import { encodeMapProof, prove } from "../protocols/checkpoint/map-proof.ts";
 import { sha256 } from "../protocols/lib/hash.ts";
 import { MapHeap } from "../src/catalog/tree/map-heap.ts";
+import { mapReader } from "../src/catalog/tree/reader.ts";
 import { LEAF_BYTES } from "../src/catalog/tree/slab.ts";
-import { changesFrontier, fold, mapReader, wholeFrontier } from "../src/catalog/tree/subtrees.ts";
+import { changesFrontier, fold, wholeFrontier } from "../src/catalog/tree/subtrees.ts";
 
 /** The authenticated map at size: `node bench/tree.ts [--json]`. Times are the best of ROUNDS, in milliseconds. */
 const LEAVES = 1_000_000;
@@ -46,8 +47,7 @@ function best(run: () => void, rounds: number = ROUNDS): number {
 const before = process.memoryUsage().arrayBuffers;
 const map = build(true);
 const memoryMegabytes = Number(((process.memoryUsage().arrayBuffers - before) / MEBIBYTE).toFixed(1));
-const reader = mapReader(map);
-const bytes = Array.from({ length: PROOFS }, (_, i) => encodeMapProof(prove(reader, keyAt(i * 97)).proof).length);
+const bytes = Array.from({ length: PROOFS }, (_, i) => encodeMapProof(prove(mapReader(map), keyAt(i * 97)).proof).length);
 const changed = Array.from({ length: UPDATES }, (_, i) => keyAt((i * 997) % LEAVES)).sort((a, b) => Buffer.compare(a, b));
 const frontier = changesFrontier(map, changed, BATCH_CHANGES);
 
@@ -58,7 +58,7 @@ const results = [
   { what: "one update and root", milliseconds: best(() => (map.set(keyAt(generation++), keyAt(1)), map.update()), 100) },
   {
     what: `${PROOFS.toLocaleString("en")} inclusion proofs`,
-    milliseconds: best(() => bytes.forEach((_, i) => prove(reader, keyAt(i)))),
+    milliseconds: best(() => bytes.forEach((_, i) => prove(mapReader(map), keyAt(i)))),
   },
   { what: "frontier of everything", milliseconds: best(() => wholeFrontier(map, BATCH_CHANGES)) },
   {

@@ -64,6 +64,8 @@ export type CatalogMessage =
   | CatalogueQuery
   | { readonly type: "mutate"; readonly mutations: readonly Mutation[]; readonly reply: Reply<MutationResult[]> }
   | { readonly type: "status"; readonly reply: Reply<CatalogStatus> }
+  /** The stored bytes of this record fail their checksum. */
+  | { readonly type: "damaged"; readonly key: Uint8Array }
   /** A head that carries our own signature, shown by a peer. */
   | { readonly type: "own_head"; readonly head: SignedHead }
   /** The wait for peers that know our newest head is over (rule 7 of the architecture). */
@@ -72,7 +74,7 @@ export type CatalogMessage =
   | { readonly type: "drain"; readonly reply: Reply<void> }
   /** Of the actor to itself. */
   | { readonly type: "step"; readonly run: (outcome: Outcome<unknown>) => void; readonly outcome: Outcome<unknown> }
-  | { readonly type: "tick"; readonly what: "commit" | "heartbeat" };
+  | { readonly type: "tick"; readonly what: "commit" | "heartbeat" | "repair" };
 
 /** What the catalogue tells the node: sent after the version is durable, so it may be published. */
 export interface Published {

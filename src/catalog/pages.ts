@@ -22,7 +22,7 @@ import { FirstKeys } from "./page-keys.ts";
 import { rowKey, rowSuffix, tableRange, u48 } from "./rows.ts";
 import type { RunTask } from "./tasks.ts";
 import { tombstoneDid } from "./tombstone.ts";
-import { mapReader } from "./tree/subtrees.ts";
+import { mapReader } from "./tree/reader.ts";
 import { keysAfter } from "./tree/walk.ts";
 
 /** Rows of the change log that one page may look through; whoever lacks more begins without a base. */

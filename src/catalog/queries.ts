@@ -9,7 +9,7 @@ import type { AgentRecord } from "../../protocols/record/record.ts";
 import type { Reply } from "../actors/actor.ts";
 import { StoreError, type Store } from "../ports/store.ts";
 import { CURABLE } from "./admission.ts";
-import { answerChanges, answerFetch, answerWhole, FETCH_CHANGES_MAX } from "./answers.ts";
+import { answerChanges, answerFetch, answerWhole, FETCH_CHANGES_MAX, type AnswerContext } from "./answers.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { differing } from "./descent.ts";
 import { matches } from "./filter.ts";
@@ -18,7 +18,7 @@ import { CatalogPages } from "./pages.ts";
 import { sortedUnique } from "./recent-changes.ts";
 import { rowKey, rowSuffix, tableRange, u48 } from "./rows.ts";
 import type { RunTask } from "./tasks.ts";
-import { mapReader } from "./tree/subtrees.ts";
+import { mapReader } from "./tree/reader.ts";
 
 /** The record that may be shown, or `undefined`: the last check before anyone sees it. */
 export type ReadRecord = (bytes: Uint8Array, key: Uint8Array) => AgentRecord | undefined;
@@ -100,9 +100,15 @@ export class CatalogueQueries {
     return this.#catalogue.state === "complete" ? "empty" : "busy";
   }
 
-  #context(epoch: number, logSize: number): { catalogue: Catalogue; snapshot: ReturnType<Store["snapshot"]>; logSize: number } {
+  #context(epoch: number, logSize: number): AnswerContext {
     const known = epoch === this.#catalogue.epoch ? logSize : 0;
-    return { catalogue: this.#catalogue, snapshot: this.#store.snapshot(), logSize: known };
+    // An answer is sent outside of the actor's turn, where its state may not be changed.
+    const damaged = (key: Uint8Array): void =>
+      this.#task(
+        () => Promise.resolve(),
+        () => this.#damaged(key),
+      );
+    return { catalogue: this.#catalogue, snapshot: this.#store.snapshot(), logSize: known, damaged };
   }
 
   #isRefused(key: Uint8Array): boolean {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { SignedHead } from "../../protocols/checkpoint/head.ts";
-import { mapReader } from "../../src/catalog/tree/subtrees.ts";
+import { mapReader } from "../../src/catalog/tree/reader.ts";
 import { proveMany } from "../../protocols/checkpoint/map-multiproof.ts";
 import type { CatalogPage, PageChange, PageRequest } from "../../protocols/http/catalog-page.ts";
 import { keyOf } from "../../protocols/lib/hash.ts";

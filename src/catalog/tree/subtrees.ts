@@ -1,7 +1,6 @@
 import type { FrontierEntry } from "../../../protocols/catalog-sync/messages.ts";
-import { bitAt, combine, splitAt as splitEntries, type MapEntry } from "../../../protocols/checkpoint/map.ts";
-import type { MapReader } from "../../../protocols/checkpoint/map-reader.ts";
-import { childPrefix, prefixOf, ROOT_PREFIX, type Prefix } from "../../../protocols/checkpoint/prefix.ts";
+import { bitAt, combine, splitAt as splitEntries } from "../../../protocols/checkpoint/map.ts";
+import { childPrefix, ROOT_PREFIX, type Prefix } from "../../../protocols/checkpoint/prefix.ts";
 import { ProtocolError } from "../../../protocols/lib/errors.ts";
 import { LEAF_BYTES } from "./slab.ts";
 import { splitAt, subtreeHashOf, type MapHeap } from "./map-heap.ts";
@@ -32,17 +31,6 @@ export function leavesUnder(map: MapHeap, prefix: Prefix): Uint8Array {
   const parts: Uint8Array[] = [];
   for (let i = 0; i < count; i++) parts.push(map.bucket(first + i));
   return Buffer.concat(parts);
-}
-
-/** What a prover reads of the map (protocols/checkpoint). */
-export function mapReader(map: MapHeap): MapReader {
-  return {
-    nodeAt: (key, depth) => subtreeHash(map, prefixOf(key, depth)),
-    leafAt: (key, depth): MapEntry => {
-      const leaves = leavesUnder(map, prefixOf(key, depth));
-      return [leaves.slice(0, LEAF_BYTES / 2), leaves.slice(LEAF_BYTES / 2, LEAF_BYTES)];
-    },
-  };
 }
 
 /** The frontier that brings every key under `prefix`: subtrees of at most `changesMax` keys. Hand in `counts` when asking often. */

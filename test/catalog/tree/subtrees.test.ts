@@ -24,10 +24,10 @@ import {
   FOLD_BITS_MAX,
   LeafCounts,
   leavesUnder,
-  mapReader,
   subtreeHash,
   wholeFrontier,
 } from "../../../src/catalog/tree/subtrees.ts";
+import { mapReader } from "../../../src/catalog/tree/reader.ts";
 import { refused } from "../../protocols/checkpoint/support.ts";
 import { anyKey, anyWrites, filled, groundEntries, model, sample } from "./support.ts";
 
