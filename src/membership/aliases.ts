@@ -1,6 +1,7 @@
 import { pointsBack } from "../../protocols/http/did-document.ts";
 import { AbortAfter } from "../ports/abort-after.ts";
 import type { Outcome } from "../actors/actor.ts";
+import type { AliasView } from "./messages.ts";
 import { MembershipPart } from "./part.ts";
 import { isMet } from "./table.ts";
 
@@ -14,13 +15,6 @@ export const ALIAS_KEPT_MS = 86_400_000;
 /** Fetches under way at the same time; at most one begins with each tick. */
 export const ALIAS_FETCHES_MAX = 2;
 const ALIAS_TIMEOUT_MS = 10_000;
-
-/** What membership shows of a registry's claim to a domain. */
-export interface AliasView {
-  readonly name: string;
-  /** Whether the domain's DID document points back to the registry. */
-  readonly verified: boolean;
-}
 
 interface Check {
   /** Registries to which the document points. */

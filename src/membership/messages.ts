@@ -7,7 +7,6 @@ import type { Published } from "../catalog/messages.ts";
 import type { KnownRegistry } from "../federation-api.ts";
 import type { PeerEvent } from "../ports/network.ts";
 import type { Introduction, WebPeer } from "../ports/web.ts";
-import type { AliasView } from "./aliases.ts";
 
 /** What may be sent to the actor that knows who is out there. */
 export type MembershipMessage =
@@ -62,6 +61,13 @@ export interface MemberView {
   readonly rttMs: number | null;
   readonly head: SignedHead | undefined;
   readonly epoch: number;
+}
+
+/** A registry's claim to a domain. */
+export interface AliasView {
+  readonly name: string;
+  /** Whether the domain's DID document points back to the registry. */
+  readonly verified: boolean;
 }
 
 /** What membership tells the node, from inside its own turn: handlers must not block and not throw. */
