@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { connect, type ClientHttp2Session } from "node:http2";
+import { signRequest } from "../../protocols/http/signed-request.ts";
+import type { Svid } from "../../src/ports/credentials.ts";
+import { agent } from "../node/harness.ts";
+import { Owner, pathOf } from "./agents-support.ts";
+import { clock, OPERATOR_TOKEN, send, TestCredentials, type Received, type Sending } from "./harness.ts";
+import { serveNode, type ServedNode } from "./served-node.ts";
+
+const JSON_TYPE = { "content-type": "application/json" };
+const TOKEN = { authorization: `Bearer ${OPERATOR_TOKEN}` };
+
+describe("facade: agents and the admin API on a server", () => {
+  let served: ServedNode;
+  let sessions: ClientHttp2Session[];
+  let stops: number;
+
+  before(async () => {
+    stops = 0;
+    served = await serveNode(() => void stops++);
+  });
+  beforeEach(() => {
+    sessions = [];
+  });
+  afterEach(() => sessions.forEach((session) => session.destroy()));
+  after(() => served.stop());
+
+  function open(svid?: Svid): ClientHttp2Session {
+    const identity = svid && { cert: svid.certificate, key: svid.key };
+    const session = connect(served.url, { rejectUnauthorized: false, servername: "localhost", ...identity });
+    session.on("error", () => undefined);
+    sessions.push(session);
+    return session;
+  }
+
+  const ask = (sending: Sending, session: ClientHttp2Session = open()): Promise<Received> => send(session, sending);
+  const code = ({ status, problem }: Received): [number, string | undefined] => [status, problem?.code];
+
+  it("serves an agent from its registration to its removal", async () => {
+    const body = JSON.stringify(agent("one"));
+    const created = await ask({ method: "POST", path: "/agents", headers: { ...JSON_TYPE, ...TOKEN }, body });
+    assert.equal(created.status, 201, created.body.toString());
+    const path = created.headers["location"] as string;
+    const read = await ask({ path });
+    assert.deepEqual([read.status, read.body, read.headers.etag], [200, created.body, created.headers.etag]);
+    assert.equal(read.headers["content-type"], "application/json");
+    assert.equal(read.headers["access-control-allow-origin"], "*");
+    const etag = read.headers.etag as string;
+    const same = await ask({ path, headers: { "if-none-match": etag } });
+    assert.deepEqual([same.status, same.body.length], [304, 0]);
+    const head = await ask({ method: "HEAD", path });
+    assert.deepEqual([head.status, head.headers.etag, head.body.length], [200, etag, 0]);
+    assert.equal((await ask({ path: `${path}/proof` })).status, 200);
+    assert.equal((await ask({ path: "/agents/test%2Fone" })).headers.etag, etag);
+    const page = await ask({ path: "/agents?capability=translation&text=one&limit=5&minReputation=0" });
+    assert.equal((JSON.parse(page.body.toString()) as { agents: unknown[] }).agents.length, 1);
+    assert.deepEqual(code(await ask({ path: "/agents?limit=1&limit=2" })), [400, "invalid"]);
+    assert.deepEqual(code(await ask({ method: "PUT", path, headers: { ...JSON_TYPE, ...TOKEN, "if-match": '"x"' }, body })), [
+      412,
+      "precondition_failed",
+    ]);
+    assert.equal((await ask({ method: "DELETE", path, headers: TOKEN })).status, 204);
+    assert.deepEqual(code(await ask({ path })), [404, "not_found"]);
+  });
+
+  it("T4 takes no write without a proof, and says which are taken", async () => {
+    const body = JSON.stringify(agent("nobody"));
+    const bare = await ask({ method: "POST", path: "/agents", headers: JSON_TYPE, body });
+    assert.deepEqual([...code(bare), bare.headers["www-authenticate"]], [401, "authority_required", "Bearer"]);
+    const wrong = await ask({ method: "POST", path: "/agents", headers: { ...JSON_TYPE, authorization: "Bearer wrong" }, body });
+    assert.deepEqual(code(wrong), [401, "wrong_token"]);
+  });
+
+  it("takes the certificates of this trust domain, and no others", async () => {
+    const { credentials } = served;
+    const lifetimeMs = 60_000;
+    const alice = await credentials.issue({ path: "/operator/alice", lifetimeMs });
+    const own = await credentials.issue({ path: "/agent/test/certified", lifetimeMs });
+    const stranger = await (await TestCredentials.create(credentials.identity)).issue({ path: "/operator/alice", lifetimeMs });
+    const put = (svid: Svid, name: string): Promise<Received> =>
+      ask({ method: "POST", path: "/agents", headers: JSON_TYPE, body: JSON.stringify(agent(name)) }, open(svid));
+    assert.deepEqual(code(await put(own, "other")), [403, "authority_required"]);
+    assert.equal((await put(own, "certified")).status, 201);
+    assert.equal((await put(alice, "other")).status, 201);
+    assert.deepEqual(code(await put(stranger, "third")), [403, "certificate_refused"]);
+    assert.equal((await ask({ path: "/admin/status" }, open(alice))).status, 200);
+    assert.deepEqual(code(await ask({ path: "/admin/status" }, open(own))), [403, "operator_required"]);
+  });
+
+  it("T11 T16 takes a request that the agent's key signed, once, and with its own body", async () => {
+    const owner = new Owner("signed");
+    const { did } = served.node.identity();
+    const created = await ask({
+      method: "POST",
+      path: "/agents",
+      headers: JSON_TYPE,
+      body: JSON.stringify(owner.signed(did, 1)),
+    });
+    assert.equal(created.status, 201, created.body.toString());
+    const path = pathOf(owner.did);
+    const authority = new URL(served.url).host;
+    const sign = (by: Owner, method: string, body: Uint8Array): Record<string, string> => ({
+      ":authority": authority,
+      ...signRequest(
+        { method, authority, target: path, body, id: by.did, audience: did, timestampMs: clock.now(), nonce: randomBytes(16) },
+        (bytes) => by.key.sign(bytes),
+      ),
+    });
+    const nothing = new Uint8Array(0);
+    assert.deepEqual(code(await ask({ method: "DELETE", path, headers: sign(new Owner("signed"), "DELETE", nothing) })), [
+      403,
+      "authority_required",
+    ]);
+    const body = Buffer.from(JSON.stringify({ ...agent("signed"), did: owner.did }));
+    const swapped = await ask({ method: "PUT", path, headers: { ...JSON_TYPE, ...sign(owner, "PUT", nothing) }, body });
+    assert.deepEqual(code(swapped), [400, "bad_digest"]);
+    const remove = sign(owner, "DELETE", nothing);
+    assert.equal((await ask({ method: "DELETE", path, headers: remove })).status, 204);
+    const again = await ask({ method: "POST", path: "/agents", headers: JSON_TYPE, body: JSON.stringify(owner.signed(did, 2)) });
+    assert.equal(again.status, 201, again.body.toString());
+    const replayed = await ask({ method: "DELETE", path, headers: remove });
+    assert.notEqual(replayed.status, 204, "a replayed request");
+    assert.equal((await ask({ path })).status, 200);
+  });
+
+  it("T51 bounds the body of a record", async () => {
+    const body = JSON.stringify({ ...agent("large"), description: "x".repeat(300_000) });
+    assert.deepEqual(code(await ask({ method: "POST", path: "/agents", headers: { ...JSON_TYPE, ...TOKEN }, body })), [
+      413,
+      "too_large",
+    ]);
+    const doubled = `{"humanReadableId":"a/b","humanReadableId":"c/d"}`;
+    assert.deepEqual(code(await ask({ method: "POST", path: "/agents", headers: { ...JSON_TYPE, ...TOKEN }, body: doubled })), [
+      400,
+      "duplicate_key",
+    ]);
+  });
+
+  it("serves the admin API to operators alone", async () => {
+    for (const headers of [{}, { authorization: "Basic abc" }]) {
+      assert.deepEqual(code(await ask({ path: "/admin/identity", headers })), [401, "operator_required"]);
+    }
+    const identity = await ask({ path: "/admin/identity", headers: TOKEN });
+    assert.deepEqual(JSON.parse(identity.body.toString()), served.node.identity());
+    const line = JSON.stringify({ mutations: [{ op: "put", agent: agent("by-admin") }] });
+    const lines = await ask({
+      method: "POST",
+      path: "/admin/mutations",
+      headers: { ...TOKEN, "content-type": "application/x-ndjson" },
+      body: `${line}\n${line}\n`,
+    });
+    assert.deepEqual([lines.status, lines.headers["content-type"]], [200, "application/x-ndjson"]);
+    const outcomes = lines.body
+      .toString()
+      .trim()
+      .split("\n")
+      .map((text) => (JSON.parse(text) as { results: { outcome: string }[] }).results[0]?.outcome);
+    assert.deepEqual(outcomes, ["created", "unchanged"]);
+    const exported = await ask({ path: "/admin/export", headers: TOKEN });
+    assert.ok(exported.body.toString().includes("by-admin"));
+    assert.equal(
+      (await ask({ method: "POST", path: "/admin/stop", headers: { ...TOKEN, ...JSON_TYPE }, body: "{}" })).status,
+      200,
+    );
+    assert.equal(stops, 1);
+  });
+});
