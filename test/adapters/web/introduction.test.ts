@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { decodeIntroduction } from "../../../protocols/http/introduction-documents.ts";
-import { openDescriptor } from "../../../protocols/descriptor/codec.ts";
+import { openDescriptor, signDescriptor } from "../../../protocols/descriptor/codec.ts";
 import { commit, publish } from "../../protocols/checkpoint/support.ts";
-import { encodeIntroduction } from "../../../protocols/http/introduction-documents.ts";
+import { decodeIntroduction, encodeIntroduction } from "../../../protocols/http/introduction-documents.ts";
 import { fetchJson } from "../../../src/adapters/web/fetch-json.ts";
 import { systemClock } from "../../../src/adapters/system/clock.ts";
+import { createRegistryIdentity } from "../../../src/identity/registry-identity.ts";
 import type { Web } from "../../../src/ports/web.ts";
 import { hurried, leafOf, newAuthority, PeerServer, signal, webOf } from "./support.ts";
 import { publicCertificate, type PublicCertificate } from "./public-certificate.ts";
@@ -56,13 +56,23 @@ describe("who answers at a URL", () => {
   });
 
   it("T1 is refused when the certificate is another registry's, or of an authority that the descriptor does not name", async () => {
-    const other = await PeerServer.start("other");
-    peer.answer = () => ({ body: other.introduction() });
+    const other = await webOf();
+    const theirs = createRegistryIdentity(Buffer.alloc(32, 9), "asked");
+    const { did, name, peerId, spiffeId } = theirs;
+    // A descriptor of its own key that points to the bundle of the server: the key of the trust domain decides.
+    const now = Date.now();
+    const fields = { did, name, peerId, spiffeId, multiaddrs: [], sequence: 1, issuedAt: now, expiresAt: now + 60_000 };
+    const stolen = signDescriptor({ ...fields, catalog: { epoch: 0 }, bundle: peer.credentials.bundle() }, (bytes) =>
+      theirs.sign(bytes),
+    );
+    peer.answer = () => ({ body: encodeIntroduction({ descriptor: stolen }) });
+    await assert.rejects(ask(), { code: "wrong_identity" });
+    peer.answer = () => ({ body: peer.introduction({ bundle: other.credentials.bundle() }) });
     await assert.rejects(ask(), { code: "wrong_identity" });
     peer.answer = () => ({ body: peer.introduction() });
     peer.impostor = await leafOf(peer.identity, await newAuthority(peer.identity), "asked");
-    await assert.rejects(ask(), { code: "wrong_identity" });
-    await other.close();
+    await assert.rejects(ask(`https://localhost:${peer.port}`), { code: "wrong_identity" });
+    await other.web.close();
   });
 
   it("T51 is refused for a descriptor that does not hold, and for what is none", async () => {

@@ -3,7 +3,7 @@ import { webcrypto } from "node:crypto";
 import {
   BasicConstraintsExtension,
   SubjectAlternativeNameExtension,
-  X509Certificate,
+  type X509Certificate,
   X509CertificateGenerator,
   type JsonGeneralName,
 } from "@peculiar/x509";
