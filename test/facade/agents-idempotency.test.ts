@@ -60,7 +60,7 @@ describe("facade: Idempotency-Key", () => {
         assert.equal(answer.status, 201, answer.detail);
       }
       const wrong = { body: agent("late", { version: "x".repeat(100) }), caller: OPERATOR, ...withKey("retry") };
-      assert.equal((await api.ask("POST", "/agents", wrong)).status, 422);
+      assert.equal((await api.ask("POST", "/agents", wrong)).status, 400);
       assert.equal((await api.ask("POST", "/agents", { ...wrong, body: agent("late") })).status, 201, "it may be corrected");
       // A copy of a public record proves nothing: it takes no key away from its owner.
       const copy = (await api.ask("GET", pathOf(one.did))).body;

@@ -29,7 +29,7 @@ describe("facade: writing agents", () => {
       assert.deepEqual([read.text, read.headers["etag"]], [created.text, created.headers["etag"]]);
       assert.deepEqual(coded(await api.ask("POST", "/agents", { body: agent("one", { version: "2" }), caller: OPERATOR })), [
         409,
-        "revision_conflict",
+        "exists",
       ]);
       // What a GET gives can be changed and put back.
       const changed = { ...(read.body as AgentRecord), description: "changed" };
@@ -84,17 +84,17 @@ describe("facade: writing agents", () => {
       assert.equal(created.status, 201, created.detail);
       assert.deepEqual(
         coded(await api.ask("PUT", path, { body: owner.signed(node.did, 1, { version: "2" }) })),
-        [403, "bad_signature"],
+        [401, "bad_signature"],
         "an old revision",
       );
       assert.deepEqual(
         coded(await api.ask("PUT", path, { body: owner.signed("did:web:other.example", 2) })),
-        [403, "bad_signature"],
+        [401, "bad_signature"],
         "another registry",
       );
       const thief = new Owner("mine");
       const forged = { ...thief.signed(node.did, 2, { version: "2" }), did: owner.did };
-      assert.deepEqual(coded(await api.ask("PUT", path, { body: forged })), [403, "bad_signature"]);
+      assert.deepEqual(coded(await api.ask("PUT", path, { body: forged })), [401, "bad_signature"]);
       assert.deepEqual(
         coded(await api.ask("PUT", path, { body: owner.signed(node.did, 2), caller: { signedBy: thief.did } })).slice(0, 1),
         [200],
@@ -109,7 +109,7 @@ describe("facade: writing agents", () => {
       assert.deepEqual(coded(await api.ask("DELETE", path, { caller: { signedBy: thief.did } })), [403, "authority_required"]);
       assert.equal((await api.ask("DELETE", path, { caller: { signedBy: owner.did } })).status, 204);
       const unsigned = { ...agent("mine"), did: owner.did };
-      assert.deepEqual(coded(await api.ask("PUT", path, { body: unsigned, caller: OPERATOR })), [403, "agent_signature_missing"]);
+      assert.deepEqual(coded(await api.ask("PUT", path, { body: unsigned, caller: OPERATOR })), [400, "agent_signature_missing"]);
     }));
 
   it("lets in certificates of this trust domain as far as their names go", () =>
@@ -204,9 +204,9 @@ describe("facade: writing agents", () => {
   it("T51 keeps the catalogue's reasons", () =>
     withNode("refusals", async ({ api }) => {
       const cases: [unknown, number, string][] = [
-        [{ ...agent("a"), name: "" }, 422, "schema"],
-        [{ ...agent("a"), unknown: 1 }, 422, "schema"],
-        [{ ...agent("a"), endpoints: [{ url: "nowhere", protocol: "a2a" }] }, 422, "schema"],
+        [{ ...agent("a"), name: "" }, 400, "schema"],
+        [{ ...agent("a"), unknown: 1 }, 400, "schema"],
+        [{ ...agent("a"), endpoints: [{ url: "nowhere", protocol: "a2a" }] }, 400, "schema"],
         [
           { ...agent("a"), description: "x".repeat(16_384), original: { media_type: "a/b", document: "y".repeat(131_000) } },
           413,
@@ -214,7 +214,7 @@ describe("facade: writing agents", () => {
         ],
         [{ ...agent("a"), humanReadableId: "a//b" }, 400, "bad_did"],
         [{ ...agent("a"), did: "nonsense" }, 400, "bad_did"],
-        [{ ...agent("a"), did: "did:key:zNonsense", agent_signature: "x" }, 422, "schema"],
+        [{ ...agent("a"), did: "did:key:zNonsense", agent_signature: "x" }, 400, "schema"],
         [{ name: "x" }, 400, "invalid"],
         ["text", 400, "invalid"],
         [[], 400, "invalid"],

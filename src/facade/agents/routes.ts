@@ -6,18 +6,16 @@ import { Idempotency } from "./idempotency.ts";
 import { listAgents, proveAgent, readAgent } from "./reading.ts";
 import { createAgent, deleteAgent, replaceAgent, type Writing } from "./writing.ts";
 
-/** A record in another spelling than the canonical one, such as indented or with escapes. */
-export const AGENT_BODY_BYTES_MAX: number = 2 * RECORD_BYTES_MAX;
-
 const record = (description: string): AnswerDescription => ({ description, schema: recordDocument });
 const says = (description: string): AnswerDescription => ({ description });
 
 const REFUSALS: Readonly<Record<number, AnswerDescription>> = {
-  401: says("nothing was presented that allows it"),
+  400: says("the record does not hold"),
+  401: says("nothing was presented that allows it, or the agent's signature does not hold"),
   403: says("what was presented does not suffice, or the agent is another registry's"),
   409: says("the agent exists, its name is taken, or the same request is still running"),
   413: says("the record is too large"),
-  422: says("the record does not hold, or the Idempotency-Key belongs to another request"),
+  422: says("the Idempotency-Key belongs to another request"),
 };
 
 /** The agents of all catalogues that this registry holds for readers, its own for writers. */
@@ -58,7 +56,7 @@ function readers(context: FacadeContext): Route[] {
 }
 
 function writers(writing: Writing): Route[] {
-  const body = { body: agentInputDocument, bodyBytesMax: AGENT_BODY_BYTES_MAX };
+  const body = { body: agentInputDocument, bodyBytesMax: RECORD_BYTES_MAX };
   return [
     {
       ...{ method: "POST", path: "/agents", access: "owner", ...body },

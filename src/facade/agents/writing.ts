@@ -149,19 +149,27 @@ const REFUSED: Readonly<Record<string, number>> = {
   name_taken: 409,
   not_found: 404,
   foreign_did: 403,
-  wrong_registry: 403,
-  bad_signature: 403,
-  agent_signature_missing: 403,
+  bad_signature: 401,
   too_large: 413,
   paused: 503,
   storage: 503,
 };
-const UNPROCESSABLE = 422;
 
-function refusal({ code, reason }: Extract<MutationResult, { outcome: "refused" }>, { given }: WriteCondition): ProblemError {
+function refusal(
+  { code, reason }: Extract<MutationResult, { outcome: "refused" }>,
+  { given, mode }: WriteCondition,
+): ProblemError {
   // The record was another one at the moment of the write than when the condition was looked at.
   if (given && (code === "revision_conflict" || code === "not_found")) return failed(undefined, reason);
-  const status = REFUSED[code] ?? UNPROCESSABLE;
+  if (mode === "create" && code === "revision_conflict") return new ProblemError(409, "exists", `${reason}: change it with PUT`);
+  const status = REFUSED[code] ?? 400;
   const signature = code === "bad_signature" ? "; agent_signature covers this registry and the agent's next revision" : "";
-  return new ProblemError(status, code, reason + signature, { ...(status === 503 && { headers: { "retry-after": "2" } }) });
+  return new ProblemError(status, code, reason + signature, {
+    headers: {
+      ...(status === 401 && { "www-authenticate": "Bearer" }),
+      ...(status === 503 && { "retry-after": RETRY_AFTER_SECONDS }),
+    },
+  });
 }
+
+const RETRY_AFTER_SECONDS = "2";
