@@ -19,8 +19,10 @@ const ALIAS_TIMEOUT_MS = 10_000;
 interface Check {
   /** Registries to which the document points. */
   verified: ReadonlySet<string>;
-  /** Registries that claimed the domain when it was fetched. */
+  /** Registries that claimed the domain when it was asked last. */
   asked: ReadonlySet<string>;
+  askedAtMs: number;
+  /** When it last had a document; −∞ before the first. */
   fetchedAtMs: number;
   atMs: number;
   failures: number;
@@ -71,6 +73,7 @@ export class Aliases extends MembershipPart {
     const { clock, fetchDidDocument } = this.options;
     const check: Check = before ?? {
       ...{ verified: new Set(), asked: new Set(), fetchedAtMs: Number.NEGATIVE_INFINITY },
+      askedAtMs: 0,
       ...{ atMs: Number.NEGATIVE_INFINITY, failures: 0, busy: false },
     };
     this.#checks.set(domain, check);
@@ -93,6 +96,7 @@ export class Aliases extends MembershipPart {
     const { clock, random, log } = this.options;
     const nowMs = clock.monotonic();
     check.asked = dids;
+    check.askedAtMs = nowMs;
     if (outcome.ok) {
       const { value } = outcome;
       check.fetchedAtMs = nowMs;
@@ -111,5 +115,5 @@ export class Aliases extends MembershipPart {
 /** When a domain is asked again: sooner when somebody claims it who did not when it was asked. */
 function dueAtMs(check: Check, dids: ReadonlySet<string>): number {
   const isNews = [...dids].some((did) => !check.asked.has(did));
-  return isNews ? Math.min(check.atMs, check.fetchedAtMs + ALIAS_RETRY_MS) : check.atMs;
+  return isNews ? Math.min(check.atMs, check.askedAtMs + ALIAS_RETRY_MS) : check.atMs;
 }

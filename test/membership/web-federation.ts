@@ -1,0 +1,124 @@
+import { encodeHeadDocument, decodeHeadDocument } from "../../protocols/http/head-document.ts";
+import {
+  decodeHelloDocument,
+  decodeIntroduction,
+  encodeHelloDocument,
+  encodeIntroduction,
+} from "../../protocols/http/introduction-documents.ts";
+import { createMemoryNetwork } from "../../src/adapters/memory/network.ts";
+import { MemoryStore } from "../../src/adapters/memory/store.ts";
+import { NodeError } from "../../src/api.ts";
+import { CONFIG_DEFAULTS } from "../../src/config.ts";
+import type { RunningNode } from "../../src/federation-api.ts";
+import { createNode, type NodeOptions } from "../../src/node.ts";
+import { WebError, type Introduction, type Web, type WebPeer, type WebTarget } from "../../src/ports/web.ts";
+import { TestNode, type Logged, type World } from "../node/harness.ts";
+
+export interface WebStart {
+  readonly peers?: readonly string[];
+  /** Where libp2p can dial it; nowhere by default. */
+  readonly listen?: readonly string[];
+  readonly disk?: MemoryStore;
+  readonly domain?: string;
+  readonly fetchDidDocument?: NodeOptions["fetchDidDocument"];
+  /** Without a web face, and without a client for others'. */
+  readonly offWeb?: boolean;
+}
+
+interface Face {
+  readonly node: RunningNode;
+  readonly did: string;
+  readonly bundle: () => string;
+}
+
+/** Registries whose web faces answer one another without a network between: what travels passes through its documents. */
+export class WebFederation {
+  readonly world: World;
+  /** Faces that do not answer. */
+  readonly down: Set<string> = new Set();
+  /** URL → how each of its next answers is refused. */
+  readonly refusals: Map<string, WebError> = new Map();
+  /** `method url` of all requests, in order. */
+  readonly asked: string[] = [];
+  /** Trust bundles that are not the first: by URL. */
+  readonly bundles: Map<string, string> = new Map();
+  readonly #faces = new Map<string, Face>();
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  async start(name: string, options: WebStart = {}): Promise<TestNode & { readonly node: RunningNode; readonly url: string }> {
+    const { world } = this;
+    const identity = world.identity(name);
+    const url = `https://${name}.example`;
+    const disk = options.disk ?? new MemoryStore();
+    const network = createMemoryNetwork(world.hub, { peerId: identity.peerId, listen: options.listen ?? [] });
+    const logged: Logged[] = [];
+    const power = world.power(name);
+    const bundle = (): string => this.bundles.get(url) ?? `bundle of ${name}`;
+    const onWeb = options.offWeb !== true;
+    const node = await createNode(
+      { ...world.ports(network, disk, logged, power), ...(onWeb && { web: this.#client() }) },
+      {
+        ...CONFIG_DEFAULTS,
+        ...{ identity, domain: options.domain ?? null, follow: "all", unsure: false, peers: options.peers ?? [] },
+        ...(onWeb && { facade: () => ({ urls: [url], bundle: bundle() }) }),
+        ...(options.fetchDidDocument && { fetchDidDocument: options.fetchDidDocument }),
+      },
+    );
+    if (onWeb) this.#faces.set(url, { node, did: identity.did, bundle });
+    const started = new TestNode({ name, identity, network, disk, power, logged, options: {}, node });
+    return Object.assign(started, { node, url });
+  }
+
+  count(request: string): number {
+    return this.asked.filter((one) => one === request).length;
+  }
+
+  #client(): Web {
+    return {
+      introduction: async (target) => {
+        const face = this.#face("introduction", target);
+        return decodeIntroduction(encodeIntroduction(await told(face.node.introduction())));
+      },
+      announce: async (peer, mine) => {
+        const face = this.#peer("announce", peer);
+        const theirs: Introduction = decodeIntroduction(encodeIntroduction(mine));
+        return decodeHelloDocument(encodeHelloDocument(await told(face.node.announced(theirs))));
+      },
+      head: async (peer) => {
+        const { head } = await told(this.#peer("head", peer).node.introduction());
+        return head && decodeHeadDocument(encodeHeadDocument(head));
+      },
+      catalogPage: (peer, request) => told(this.#peer("page", peer).node.catalogPage(request)),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  #face(method: string, { url }: WebTarget): Face {
+    this.asked.push(`${method} ${url}`);
+    const face = this.#faces.get(url);
+    const refusal = this.refusals.get(url);
+    if (face === undefined || this.down.has(url)) throw new WebError("unreachable", `${url} does not answer`);
+    if (refusal !== undefined) throw refusal;
+    return face;
+  }
+
+  #peer(method: string, peer: WebPeer): Face {
+    const face = this.#face(method, peer);
+    if (face.did !== peer.did || face.bundle() !== peer.bundle)
+      throw new WebError("wrong_identity", `${peer.url} is not ${peer.did} by the bundle at hand`);
+    return face;
+  }
+}
+
+/** A registry's refusals as its web face tells them. */
+async function told<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof NodeError)) throw error;
+    throw new WebError(error.code === "paused" ? "throttled" : "refused", error.message, { cause: error, retryAfterMs: 1_000 });
+  }
+}
