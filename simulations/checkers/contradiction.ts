@@ -40,7 +40,8 @@ export class ContradictionChecker {
       if (author !== did || root === undefined) continue;
       const version = `${author}/catalog/${epoch} at size ${size}`;
       const before = this.#roots.get(version);
-      if (before === undefined) this.#roots.set(version, root);
+      // A match shares the memory of the whole frame that it was found in.
+      if (before === undefined) this.#roots.set(version, Buffer.from(root).toString());
       else if (before !== root) this.#complaints.add(`${version}: signed ${before}, then ${root}`);
     }
   }

@@ -53,21 +53,16 @@ export class VirtualClock implements Clock {
 
   after(delayMs: number, fire: () => void): CancelTimer {
     const power = this.#power;
-    let pending = true;
-    power.countTimer(1);
-    const settle = (): boolean => {
-      if (!pending) return false;
-      pending = false;
-      power.countTimer(-1);
-      return power.on;
-    };
+    if (!power.on) return () => undefined;
     const cancel = this.#simulation.after(delayMs, () => {
-      if (!settle()) return;
+      power.disarm(cancel);
+      if (!power.on) return;
       this.#simulation.trace.record(this.#simulation.nowMs, "timer", power.name, "");
       fire();
     });
+    power.arm(cancel);
     return () => {
-      settle();
+      power.disarm(cancel);
       cancel();
     };
   }

@@ -49,7 +49,6 @@ export class Machine {
   #power: Power = new Power("off");
   #network: MemoryNetwork | undefined;
   #node: RegistryNode | undefined;
-  #crashed = Promise.withResolvers<void>();
 
   constructor(name: string, parts: MachineParts) {
     this.name = name;
@@ -119,22 +118,18 @@ export class Machine {
     this.#network?.crash({ reset: !options.powerCut });
     this.#network = undefined;
     this.disk.reopen(options);
-    this.#crashed.resolve();
   }
 
   /** The answer of `question`, or `undefined` when the machine is down or crashes meanwhile. Rejects as the node does. */
   async ask<T>(question: (node: RegistryNode) => Promise<T>): Promise<T | undefined> {
-    const node = this.#node;
-    return node === undefined ? undefined : Promise.race([question(node), this.#crashed.promise as Promise<undefined>]);
+    return this.#node === undefined ? undefined : this.#power.whileOn(question(this.#node));
   }
 
   async #startOnce(): Promise<void> {
     const { simulation, hub, link, wall, disk, log, random, startNode } = this.#parts;
     const power = new Power(`${this.name}#${++this.#runs}`);
-    const crashed = Promise.withResolvers<void>();
     const chance = random.fork(power.name);
     this.#power = power;
-    this.#crashed = crashed;
     link.setDown(this.peerId, false);
     const network = createMemoryNetwork(hub, { peerId: this.peerId, listen: [this.#parts.address] });
     this.#network = network;
@@ -147,7 +142,7 @@ export class Machine {
       log: log(power.name),
       scheduler: new VirtualScheduler(simulation, power, chance.fork("turns")),
     };
-    const node = await Promise.race([startNode(ports, settings), crashed.promise]);
+    const node = await power.whileOn(startNode(ports, settings));
     if (node !== undefined && power.on) this.#node = node;
   }
 }

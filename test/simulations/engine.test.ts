@@ -150,6 +150,23 @@ describe("simulations/engine: clock and scheduler of one process", () => {
     assert.deepEqual([power.pendingTimers, power.pendingTurns], [0, 0]);
   });
 
+  it("answers what outlives a process with nothing, at once, and keeps no answer that was given", async () => {
+    const simulation = new Simulation({ seed: "1" });
+    const power = new Power("n0#1");
+    const [answered, never] = [power.whileOn(Promise.resolve("answer")), power.whileOn(new Promise<string>(() => undefined))];
+    await assert.rejects(power.whileOn(Promise.reject(new Error("planted"))), /planted/);
+    const clock = new VirtualClock(simulation, new WallClock(simulation, 0), power);
+    clock.after(86_400_000, () => undefined);
+    power.off();
+    assert.deepEqual([await answered, await never], ["answer", undefined]);
+    assert.equal(await power.whileOn(Promise.resolve("late")), undefined);
+    // Not even its timers keep the dead process in memory until they are due.
+    await assert.rejects(
+      simulation.run(() => new Promise(() => undefined), LIMIT_MS),
+      { code: "deadlock" },
+    );
+  });
+
   it("runs turns in the order in which they were scheduled", async () => {
     const simulation = new Simulation({ seed: "1" });
     const scheduler = new VirtualScheduler(simulation, new Power("n0#1"), simulation.random.fork("turns"));

@@ -132,7 +132,8 @@ export class BatchHasher {
   }
 }
 
-const POOL_HASHES_MIN = 1_024;
+/** Hashes that a hasher has room for at first: a follower has one for each of its catalogues, and most are small. */
+const POOL_HASHES_MIN = 64;
 
 /** Where the subtree's hash stands when no hashing is needed (both empty, or one leaf beside an EMPTY); −1 otherwise. */
 function collapse(heap: Uint32Array, left: number, right: number): number {
