@@ -30,8 +30,8 @@ interface Open {
   readonly bulk: boolean;
   /** Keys of our leaves that a fetch named, in the order of its hints. */
   readonly held: Uint8Array;
-  /** Leaves that we had; between the two versions there are so many more at most as the signed commit names. */
-  readonly leavesBefore: number;
+  /** Leaves between the two versions: ours, and as many as may come. More would be more than we agreed to keep. */
+  readonly leavesMax: number;
 }
 
 /**
@@ -92,7 +92,8 @@ export class ReplicaSession implements SyncTarget {
         return "descend";
       }
       const bulk = start.changes > SMALL_CHANGES_MAX;
-      this.#open = { start, verified, bulk, held: this.#held, leavesBefore: catalogue.map.size };
+      const leavesMax = catalogue.map.size + verified.commit.agents;
+      this.#open = { start, verified, bulk, held: this.#held, leavesMax };
       if (bulk) catalogue.map.reserve(Math.min(verified.commit.agents, MapHeap.RESERVE_MAX));
       this.#ports.progress(0, start.changes);
       return "proceed";
@@ -116,12 +117,14 @@ export class ReplicaSession implements SyncTarget {
    */
   openPages(total: number): Promise<void> {
     return this.#ports.turn(() => {
-      const { map } = this.#ports.catalogue;
+      const { agentsMax, catalogue } = this.#ports;
+      const { map } = catalogue;
       const { head, verified } = this.#announced();
-      const { agents } = verified.commit;
       const start = { head, mode: "delta", logLeaves: new Uint8Array(0), frontier: [], changes: total } as const;
-      this.#open = { start, verified, bulk: true, held: new Uint8Array(0), leavesBefore: map.size };
-      map.reserve(Math.min(agents, MapHeap.RESERVE_MAX));
+      // Pages of several versions may bring more than any one of them holds, until what went is told.
+      const leavesMax = map.size + agentsMax;
+      this.#open = { start, verified, bulk: true, held: new Uint8Array(0), leavesMax };
+      map.reserve(Math.min(verified.commit.agents, MapHeap.RESERVE_MAX));
     });
   }
 
@@ -297,11 +300,10 @@ export class ReplicaSession implements SyncTarget {
     const { catalogue } = this.#ports;
     const undo = catalogue.apply(changes);
     catalogue.map.update();
-    const { leavesBefore, verified } = this.#opened();
-    const leavesMax = leavesBefore + verified.commit.agents;
+    const { leavesMax } = this.#opened();
     if (catalogue.map.size <= leavesMax) return undo;
     undo();
-    throw new ProtocolError("limit_exceeded", `the batches bring more agents than the signed commit names: over ${leavesMax}`);
+    throw new ProtocolError("limit_exceeded", `more agents come than were agreed: over ${leavesMax}`);
   }
 
   /** In `replace`, leaves that are named stay, all others under the prefix go. */

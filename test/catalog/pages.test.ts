@@ -17,7 +17,8 @@ import { MemoryStore } from "../../src/adapters/memory/store.ts";
 import { HEARTBEAT_MS } from "../../src/catalog/actor.ts";
 import { CHANGES_KEPT_MS } from "../../src/catalog/prune.ts";
 import { OWN_CATALOGUE, rowKey, tableRange } from "../../src/catalog/rows.ts";
-import { ACME } from "../protocols/checkpoint/support.ts";
+import { checksummed } from "../../src/adapters/checksum/store.ts";
+import { ACME, commit, publish } from "../protocols/checkpoint/support.ts";
 import { Bench, put, quiet } from "./support.ts";
 
 const did = (name: string): string => mintDid(ACME.publicKey, name);
@@ -202,6 +203,35 @@ describe("catalogue: pages", () => {
     const left: number[] = [];
     for await (const rows of store.scan(tableRange(OWN_CATALOGUE, "root"))) left.push(rows.length);
     assert.ok(left.reduce((sum, count) => sum + count, 0) <= 3, "the roots went with the change log");
+  });
+
+  it("begins a walk anew after its epoch was raised, and still knows the roots that its change log reaches", async () => {
+    const bench = await open();
+    await bench.mutate(...names("agent", 20).map((name) => put(name)));
+    const base = root(bench);
+    const { nextCursor } = await page(bench, { limit: 5 });
+    const foreign = Array.from({ length: 9 }, (_, seq) => commit({ seq }));
+    bench.actor.tell({ type: "own_head", head: publish(foreign).head });
+    await quiet();
+    assert.equal(bench.published.at(-1)?.epoch, 1);
+    assert.equal(await ask(bench, { limit: 5, cursor: nextCursor as string }), "unknown_base");
+    await bench.mutate(put("acme/later"));
+    const answer = await page(bench, { baseRoot: base, logSize: 0 });
+    assert.deepEqual(ops([answer]), [`create ${did("acme/later")}`]);
+    assert.equal(verifyHead(answer.head).checkpoint.epoch, 1);
+    assert.equal(await ask(bench, { lastSyncMs: 0 }), "unknown_base", "of the epoch before no times are kept");
+  });
+
+  it("T45 reports a record whose stored bytes are damaged, and brings the pages without it", async () => {
+    const disk = new MemoryStore();
+    const bench = new Bench({ store: checksummed(disk) });
+    await quiet();
+    await bench.mutate(...names("agent", 6).map((name) => put(name)));
+    const rotten = (await page(bench, { limit: 6 })).changes[3]?.did as string;
+    assert.ok(disk.flipBit(rowKey(OWN_CATALOGUE, "record", keyOf(rotten)), 300));
+    assert.equal((await page(bench, { limit: 3 })).changes.length, 3);
+    await assert.rejects(ask(bench, { limit: 4 }), { code: "damaged" });
+    assert.ok(bench.log.lines.some(({ message }) => message.includes("damaged")));
   });
 
   it("cuts a page by its bytes, takes one record however large, and brings all of them", async () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { mintDid } from "../../protocols/lib/did.ts";
 import type { Mutation } from "../../src/api.ts";
+import { WebError } from "../../src/ports/web.ts";
 import { agent, World } from "../node/harness.ts";
 import { Follower, Home, recordsOf, WebTwin } from "./web-twin.ts";
 
@@ -18,30 +19,36 @@ const step = fc.record({
   during: fc.array(fc.record({ page: fc.integer({ min: 1, max: 6 }), changes }), { maxLength: 2 }),
   /** Changes that one page brings. */
   limit: fc.integer({ min: 1, max: 6 }),
+  /** The request that fails. */
+  cut: fc.integer({ min: 1, max: 12 }),
   restart: fc.boolean(),
 });
 
 describe("property: following over HTTP", () => {
   it("leads to the same catalogue as following over a stream, whatever the history, the pages and what comes between them", async function () {
     this.timeout(120_000);
-    let seed = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 4 }), async (steps) => {
-        const world = new World(`property ${seed++}`);
+        const world = new World("property");
         await world.run(async () => {
           const home = new Home(world, "home");
           await home.listen();
           const web = new WebTwin((request) => home.page(request));
           const [paged, streamed] = [new Follower(world, home, web), new Follower(world, home, web)];
           paged.reach();
-          await streamed.connect(home.network.addresses()[0] as string);
-          for (const { before, during, limit, restart } of steps) {
+          await streamed.connect(home);
+          // Knows the home only through the one that follows it over HTTP.
+          const third = new Follower(world, home, web);
+          await paged.listen();
+          await third.connect(paged);
+          for (const { before, during, limit, cut, restart } of steps) {
             for (const each of before) await commit(home, each);
             if (restart) await home.restart();
             let pages = 0;
             web.serve = (request) => home.page({ ...request, limit: Math.min(limit, request.limit) });
             web.before = async () => {
               pages += 1;
+              if (pages === cut) throw new WebError("unreachable", "cut");
               for (const { page, changes: each } of during) if (page === pages) await commit(home, each);
             };
             await paged.sync();
@@ -52,8 +59,10 @@ describe("property: following over HTTP", () => {
             const records = await recordsOf(home.store, 0);
             assert.equal(await paged.records(), records);
             assert.equal(await streamed.records(), records);
+            assert.equal((await third.sync()).syncedRoot, root);
+            assert.equal(await third.records(), records);
           }
-          for (const follower of [paged, streamed]) assert.equal(follower.logs(/does not verify|crashed/).length, 0);
+          for (const follower of [paged, streamed, third]) assert.deepEqual(follower.logs(/does not verify|crashed/), []);
         });
       }),
       { numRuns: RUNS },

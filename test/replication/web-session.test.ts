@@ -233,7 +233,7 @@ describe("following over HTTP", () => {
       await follower.sync();
       const asked = web.asked.length;
       assert.ok(asked > 0);
-      await follower.connect(home.network.addresses()[0] as string);
+      await follower.connect(home);
       await home.put("b");
       follower.hear(home.newest.head);
       await follower.sync();

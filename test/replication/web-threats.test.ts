@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { SignedHead } from "../../protocols/checkpoint/head.ts";
+import type { Descriptor } from "../../protocols/descriptor/descriptor.ts";
 import { mapReader } from "../../src/catalog/tree/reader.ts";
 import { proveMany } from "../../protocols/checkpoint/map-multiproof.ts";
 import type { CatalogPage, PageChange, PageRequest } from "../../protocols/http/catalog-page.ts";
@@ -210,6 +211,28 @@ describe("threats: a home that lies over HTTP", () => {
       assert.ok(follower.evidence.length > 0);
       assert.equal((await follower.status()).agents, 10);
     }));
+
+  it("takes over a new epoch without writing again what stayed", () => {
+    let written = 0;
+    const hooks = {
+      beforeWrite: (operations: readonly { type: string; key: Uint8Array }[]): void => {
+        written += operations.filter(({ type, key }) => type === "put" && key[0] === 1 && key[3] === 0x72).length;
+      },
+    };
+    return scene("epoch", SMALL_CHANGES_MAX + 100, async ({ liar, follow }) => {
+      const follower = follow({ hooks });
+      await follower.sync();
+      const before = written;
+      const previous = liar.head.note;
+      liar.catalogue.startEpoch(1, previous);
+      await liar.commit([liar.record("of-the-new-epoch")]);
+      follower.replicas.member({ did: liar.did, name: "home", catalog: { epoch: 1, previous } } as Descriptor);
+      const status = await follower.sync();
+      assert.equal(status.syncedRoot, liar.catalogue.mapRoot);
+      assert.equal((await follower.status()).epoch, 1);
+      assert.equal(written, before + 1);
+    });
+  });
 
   it("T56 more agents than we replicate, or than the signed commit names", () =>
     scene("t56", 50, async ({ liar, follow }) => {

@@ -131,16 +131,8 @@ export class Home {
     await this.page({ limit: 1, proofs: "none" });
   }
 
-  /** Serves followers over streams, as a node does. */
   async listen(): Promise<void> {
-    const { clock } = this.#world.ports(this.network, this.store, [], this.#world.power("streams"));
-    const limiter = new RequestLimiter(100_000);
-    const find = (did: string): ActorRef<CatalogueQuery> | undefined =>
-      did === this.did ? (this.#actor as ActorRef<CatalogueQuery>) : undefined;
-    this.network.handle(CATALOG_SYNC_PROTOCOL, (frames, peerId) => serveFollower({ clock, limiter, find }, frames, peerId), {
-      streamsPerPeerMax: 8,
-    });
-    await this.network.start();
+    await serve(this.#world, this.network, (did) => (did === this.did ? this.#actor : undefined));
   }
 
   #start(): [ActorSystem, ActorRef<CatalogMessage>] {
@@ -154,10 +146,25 @@ export class Home {
     };
     const actor = system.spawn<CatalogMessage>({
       name: "catalog",
-      create: (context) => new CatalogActor(options as never, context),
+      create: (context) => new CatalogActor(options, context),
     });
     return [system, actor];
   }
+}
+
+/** Serves followers over streams, as a node does. */
+async function serve(
+  world: World,
+  network: MemoryNetwork,
+  findActor: (did: string) => ActorRef<CatalogMessage> | ActorRef<ReplicaMessage> | undefined,
+): Promise<void> {
+  const { clock } = world.ports(network, new MemoryStore(), [], world.power("streams"));
+  const limiter = new RequestLimiter(100_000);
+  const find = (did: string): ActorRef<CatalogueQuery> | undefined => findActor(did) as ActorRef<CatalogueQuery> | undefined;
+  network.handle(CATALOG_SYNC_PROTOCOL, (frames, peerId) => serveFollower({ clock, limiter, find }, frames, peerId), {
+    streamsPerPeerMax: 8,
+  });
+  await network.start();
 }
 
 /** Pages of whatever an impostor has signed. */
@@ -197,6 +204,9 @@ export class Follower {
   readonly evidence: Uint8Array[] = [];
   readonly replicas: Replicas;
   readonly network: MemoryNetwork;
+  /** Its own. */
+  readonly did: string;
+  readonly #world: World;
   readonly #home: Followable;
   readonly #system: ActorSystem;
 
@@ -204,7 +214,8 @@ export class Follower {
     this.#home = home;
     this.store = options.store ?? new MemoryStore(options.hooks);
     const power = world.power("follower");
-    const { peerId } = world.identity(power.name.replace("#", "-"));
+    const { peerId, did: ownDid } = world.identity(power.name.replace("#", "-"));
+    [this.did, this.#world] = [ownDid, world];
     this.network = createMemoryNetwork(world.hub, { peerId, listen: [`/memory/${power.name}`] });
     const ports = world.ports(this.network, this.store, this.logged, power);
     this.#system = new ActorSystem(ports);
@@ -224,11 +235,16 @@ export class Follower {
     this.replicas.reachable(new Map(isReached ? [[this.#home.did, peer]] : []));
   }
 
-  /** A connection over streams. */
-  async connect(address: string): Promise<void> {
+  listen(): Promise<void> {
+    return serve(this.#world, this.network, (did) => this.replicas.get(did));
+  }
+
+  /** A connection over streams, to the home or to one that replicates it. */
+  async connect(other: { readonly did: string; readonly network: MemoryNetwork }): Promise<void> {
     await this.network.start();
-    await this.network.connect({ addresses: [address] }, { signal: new AbortController().signal });
-    this.replicas.connected([this.#home.did]);
+    const addresses = other.network.addresses();
+    await this.network.connect({ addresses }, { signal: new AbortController().signal });
+    this.replicas.connected([other.did]);
   }
 
   hear(head: SignedHead): void {
