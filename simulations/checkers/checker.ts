@@ -26,6 +26,11 @@ export async function catalogueOf(node: RegistryNode, registry: string): Promise
   }
 }
 
+/** Whether the node said that stored bytes have rotted, instead of showing them (T45). */
+export function isDamage(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "damaged";
+}
+
 async function readPages(node: RegistryNode, registry: string): Promise<AgentRecord[]> {
   const agents: AgentRecord[] = [];
   let cursor: string | null = null;

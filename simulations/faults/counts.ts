@@ -13,6 +13,9 @@ export const FAULT_KINDS = [
   "clockJump",
   "slowWrite",
   "failedWrite",
+  "bitRot",
+  "restored",
+  "restoredKeyOnly",
 ] as const;
 
 export type FaultKind = (typeof FAULT_KINDS)[number];

@@ -1,4 +1,5 @@
-import { MemoryStore } from "../../src/adapters/memory/store.ts";
+import { SortedMap } from "../../src/adapters/memory/sorted-map.ts";
+import { MemoryStore, type MemoryStoreHooks } from "../../src/adapters/memory/store.ts";
 import type { StoreOperation } from "../../src/ports/store.ts";
 import type { SeededRandom } from "../engine/random.ts";
 import type { Simulation } from "../engine/simulation.ts";
@@ -22,6 +23,7 @@ export class FaultyDisk {
   readonly #faults: DiskFaults;
   readonly #counter: FaultCounter;
   readonly #slow: boolean;
+  readonly #hooks: MemoryStoreHooks = { beforeWrite: (operations, { durable }) => this.#beforeWrite(operations, durable) };
   #store: MemoryStore;
   #calm = false;
   #crashAtWrite: { left: number; crash: () => void } | undefined;
@@ -35,7 +37,7 @@ export class FaultyDisk {
     this.#faults = faults;
     this.#counter = counter;
     this.#slow = random.chance(faults.slowShare);
-    this.#store = new MemoryStore({ beforeWrite: (operations, { durable }) => this.#beforeWrite(operations, durable) });
+    this.#store = new MemoryStore(this.#hooks);
   }
 
   /** The store as the running process has it open. */
@@ -70,6 +72,13 @@ export class FaultyDisk {
     const surviving = options.powerCut ? 0 : pending - this.#underWay;
     this.#underWay = 0;
     this.#store = this.#store.crash(this.#random.integer(surviving, pending));
+  }
+
+  /** Puts a copy of the disk in the place of the disk, whose process has ended; without a copy an empty one. */
+  replace(copy: SortedMap = SortedMap.EMPTY): void {
+    this.#underWay = 0;
+    this.#store.crash();
+    this.#store = new MemoryStore(this.#hooks, copy);
   }
 
   /** From now on every write succeeds, and none is slow. */

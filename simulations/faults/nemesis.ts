@@ -2,9 +2,12 @@ import type { SeededRandom } from "../engine/random.ts";
 import type { Federation } from "../federation/federation.ts";
 import type { Machine } from "../federation/machine.ts";
 import type { FaultKind } from "./counts.ts";
+import { rotOn } from "./rot.ts";
 
 /** A crash at a write strikes within this many writes of the machine. */
 const WRITES_BEFORE_CRASH_MAX = 20;
+/** A process that was killed for the rot on its disk, or whose disk was replaced, is back after about this, in milliseconds. */
+const REPLACED_MS_MEAN = 2_000;
 
 /** Does to a federation what the plan says, at times drawn from the seed, until it is told to heal everything. */
 export class Nemesis {
@@ -18,11 +21,13 @@ export class Nemesis {
   }
 
   start(): void {
-    const { network, partitions, crashes, clocks } = this.#federation.faults;
+    const { network, partitions, crashes, clocks, rot, restores } = this.#federation.faults;
     this.#every(network.resetEveryMs, "resets", (random) => this.#reset(random));
     this.#every(partitions.everyMs, "partitions", (random) => this.#partition(random));
     this.#every(crashes.everyMs, "crashes", (random) => this.#crash(random));
     this.#every(clocks.jumpEveryMs, "clocks", (random) => this.#jump(random));
+    this.#every(rot.everyMs, "rot", (random) => this.#rot(random));
+    this.#every(restores.everyMs, "restores", (random) => this.#backUp(random));
   }
 
   /** Ends all faults: paths, disks and clocks are right again, and every machine that was ever started runs. */
@@ -126,6 +131,36 @@ export class Nemesis {
     const offsetMs = Math.round(random.between(-jumpMsMax, jumpMsMax));
     this.#count("clockJump", `${machine.name} ${offsetMs}`);
     machine.wall.set(offsetMs);
+  }
+
+  #rot(random: SeededRandom): void {
+    const { machines, simulation } = this.#federation;
+    const { target, restartShare } = this.#federation.faults.rot;
+    const machine = random.pick(machines);
+    const restarts = random.chance(restartShare);
+    const backAfterMs = random.exponential(REPLACED_MS_MEAN);
+    const row = rotOn(machine, this.#federation, target, random);
+    if (row === undefined) return;
+    this.#count("bitRot", row);
+    if (!restarts || machine.node === undefined) return;
+    this.#count("killed", machine.name);
+    machine.crash({ powerCut: false });
+    simulation.after(backAfterMs, () => this.#restart(machine));
+  }
+
+  /** Makes a copy of a disk, and puts it back later: the machine then does not know what it signed in between (T53). */
+  #backUp(random: SeededRandom): void {
+    const { machines, simulation } = this.#federation;
+    const { ageMs, keyOnlyShare } = this.#federation.faults.restores;
+    const machine = random.pick(machines);
+    const backup = random.chance(keyOnlyShare) ? undefined : machine.backup();
+    const backAfterMs = random.exponential(REPLACED_MS_MEAN);
+    simulation.after(random.exponential(ageMs), () => {
+      if (this.#healed) return;
+      this.#count(backup === undefined ? "restoredKeyOnly" : "restored", machine.name);
+      machine.restore(backup);
+      simulation.after(backAfterMs, () => this.#restart(machine));
+    });
   }
 
   #count(kind: FaultKind, detail: string): void {

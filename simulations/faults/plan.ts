@@ -7,6 +7,8 @@ export interface FaultPlan {
   readonly crashes: CrashFaults;
   readonly clocks: ClockFaults;
   readonly disks: DiskFaults;
+  readonly rot: RotFaults;
+  readonly restores: RestoreFaults;
 }
 
 export interface NetworkFaults {
@@ -57,6 +59,24 @@ export interface DiskFaults {
   readonly failureRate: number;
 }
 
+export interface RotFaults {
+  /** Mean time between two strikes at some machine's disk; 0 for never. */
+  readonly everyMs: number;
+  /** `records`: agents of which another disk holds the same bytes, since of the last copy nothing can be saved; `replicas`: any row of a replica. */
+  readonly target: "records" | "replicas";
+  /** Share of strikes after which the machine's process is killed and starts again, where the rot is. */
+  readonly restartShare: number;
+}
+
+export interface RestoreFaults {
+  /** Mean time between two copies of some disk that are put back later; 0 for never. */
+  readonly everyMs: number;
+  /** Mean age of a copy when it is put back. */
+  readonly ageMs: number;
+  /** Share of restores in which the disk is lost and only the key was saved. */
+  readonly keyOnlyShare: number;
+}
+
 /** How late a reordered gossip message may be, in milliseconds. */
 export const REORDER_MS_MAX = 2_000;
 export const SLOW_FACTOR = 50;
@@ -74,6 +94,8 @@ export function drawFaults(random: SeededRandom, families: readonly FaultFamily[
     crashes: drawCrashes(of("crashes"), has("crashes")),
     clocks: drawClocks(of("clocks"), has("clocks")),
     disks: drawDisks(of("disks"), has("disks")),
+    rot: drawRot(of("rot"), has("rot")),
+    restores: drawRestores(of("restores"), has("restores")),
   };
 }
 
@@ -119,6 +141,22 @@ function drawDisks(random: SeededRandom, on: boolean): DiskFaults {
     writeMsMean: rounded(random.between(0.05, on ? 5 : 1)),
     slowShare: on ? rounded(random.between(0, 0.3)) : 0,
     failureRate: on && random.chance(0.6) ? rounded(random.between(0, 0.05)) : 0,
+  };
+}
+
+function drawRot(random: SeededRandom, on: boolean): RotFaults {
+  return {
+    everyMs: on ? random.integer(500, 4_000) : 0,
+    target: random.pick(["records", "replicas"]),
+    restartShare: rounded(random.between(0, 0.3)),
+  };
+}
+
+function drawRestores(random: SeededRandom, on: boolean): RestoreFaults {
+  return {
+    everyMs: on ? random.integer(4_000, 15_000) : 0,
+    ageMs: random.integer(1_000, 15_000),
+    keyOnlyShare: rounded(random.unit()),
   };
 }
 

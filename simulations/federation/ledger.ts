@@ -25,6 +25,9 @@ interface Entry {
   uncertain: Content[];
 }
 
+/** What stood in the books at some time. */
+export type LedgerCopy = ReadonlyMap<string, Readonly<Entry>>;
+
 /** The ground truth of one home: all that its owner ever asked it to write, and what it acknowledged. Agents by `humanReadableId`. */
 export class Ledger {
   readonly #entries = new Map<string, Entry>();
@@ -64,6 +67,20 @@ export class Ledger {
   /** Whether the owner ever wrote this: what no owner wrote is forged. */
   wrote(record: AgentRecord): boolean {
     return this.#everWritten.has(contentOfRecord(record));
+  }
+
+  copy(): LedgerCopy {
+    return new Map(
+      [...this.#entries].map(([name, { acknowledged, uncertain }]) => [name, { acknowledged, uncertain: [...uncertain] }]),
+    );
+  }
+
+  /** The home went back to what it was when the copy was made: what it wrote later, it has lost. */
+  rewind(copy: LedgerCopy = new Map()): void {
+    for (const [name, entry] of this.#entries) {
+      const before = copy.get(name);
+      Object.assign(entry, { acknowledged: before?.acknowledged, uncertain: [...(before?.uncertain ?? [])] });
+    }
   }
 
   /** Why the home's catalogue breaks a promise, one line for each agent; empty when it keeps them all. */

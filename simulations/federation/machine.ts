@@ -1,6 +1,8 @@
 import { mintDid } from "../../protocols/lib/did.ts";
+import { checksummed } from "../../src/adapters/checksum/store.ts";
 import type { MemoryHub } from "../../src/adapters/memory/hub.ts";
 import { createMemoryNetwork, type MemoryNetwork } from "../../src/adapters/memory/network.ts";
+import type { SortedMap } from "../../src/adapters/memory/sorted-map.ts";
 import type { RegistryNode } from "../../src/api.ts";
 import { SEED_BYTES } from "../../src/identity/key-material.ts";
 import { createRegistryIdentity, type RegistryIdentity } from "../../src/identity/registry-identity.ts";
@@ -13,7 +15,7 @@ import type { Simulation } from "../engine/simulation.ts";
 import type { FaultyDisk } from "../faults/disk.ts";
 import type { FaultyLink } from "../faults/link.ts";
 import { GatedStore } from "./gated-store.ts";
-import { Ledger } from "./ledger.ts";
+import { Ledger, type LedgerCopy } from "./ledger.ts";
 import type { NodeSettings, StartNode } from "./start-node.ts";
 
 /** A process that could not start is started again after this, as a service manager would, in milliseconds. */
@@ -36,6 +38,12 @@ export interface MachineParts {
   readonly peers: readonly string[];
 }
 
+/** A copy of a machine's disk, and what its owner knew when it was made. */
+export interface Backup {
+  readonly content: SortedMap;
+  readonly ledger: LedgerCopy;
+}
+
 /** A computer with a disk, a clock, a network card and one registry, which may crash and start again. */
 export class Machine {
   readonly name: string;
@@ -49,6 +57,8 @@ export class Machine {
   #power: Power = new Power("off");
   #network: MemoryNetwork | undefined;
   #node: RegistryNode | undefined;
+  /** Recorded beside the store, as a data directory records whose it is. */
+  #restored = false;
 
   constructor(name: string, parts: MachineParts) {
     this.name = name;
@@ -120,6 +130,18 @@ export class Machine {
     this.disk.reopen(options);
   }
 
+  backup(): Backup {
+    return { content: this.disk.store.content, ledger: this.ledger.copy() };
+  }
+
+  /** The machine is lost, and another one takes its place with a copy of its disk, or with its key alone. */
+  restore(backup: Backup | undefined): void {
+    this.crash({ powerCut: true });
+    this.disk.replace(backup?.content);
+    this.ledger.rewind(backup?.ledger);
+    this.#restored = true;
+  }
+
   /** The answer of `question`, or `undefined` when the machine is down or crashes meanwhile. Rejects as the node does. */
   async ask<T>(question: (node: RegistryNode) => Promise<T>): Promise<T | undefined> {
     return this.#node === undefined ? undefined : this.#power.whileOn(question(this.#node));
@@ -133,12 +155,19 @@ export class Machine {
     link.setDown(this.peerId, false);
     const network = createMemoryNetwork(hub, { peerId: this.peerId, listen: [this.#parts.address] });
     this.#network = network;
-    const settings: NodeSettings = { identity: this.#identity, peers: this.#parts.peers };
+    const settings: NodeSettings = {
+      identity: this.#identity,
+      peers: this.#parts.peers,
+      unsure: this.#restored,
+      settled: () => {
+        if (power.on) this.#restored = false;
+      },
+    };
     const ports = {
       clock: new VirtualClock(simulation, wall, power),
       random: chance.fork("node"),
       network,
-      store: new GatedStore(disk, power),
+      store: checksummed(new GatedStore(disk, power)),
       log: log(power.name),
       scheduler: new VirtualScheduler(simulation, power, chance.fork("turns")),
     };

@@ -3,7 +3,7 @@ import { createNode } from "../../src/node.ts";
 import type { StartNode } from "./start-node.ts";
 
 /** The node as it is published, with the settings that an operator gets without naming any. */
-export const startNode: StartNode = (ports, { identity, peers }) =>
+export const startNode: StartNode = (ports, { identity, peers, unsure, settled }) =>
   createNode(ports, {
     identity,
     domain: null,
@@ -14,5 +14,6 @@ export const startNode: StartNode = (ports, { identity, peers }) =>
     registriesMax: CONFIG_DEFAULTS.registriesMax,
     connectionsMax: CONFIG_DEFAULTS.connectionsMax,
     requestsPerPeerPerMinuteMax: CONFIG_DEFAULTS.requestsPerPeerPerMinuteMax,
-    unsure: false,
+    unsure,
+    settled,
   });

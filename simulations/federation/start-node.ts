@@ -7,6 +7,9 @@ export interface NodeSettings {
   readonly identity: RegistryIdentity;
   /** Addresses of configured peers, each ending in `/p2p/<peer id>`. */
   readonly peers: readonly string[];
+  /** The disk was put back from a copy since signing was last settled. */
+  readonly unsure: boolean;
+  readonly settled: () => void;
 }
 
 /** Starts a registry on simulated ports: the real node, or a stand-in where the simulator itself is under test. */

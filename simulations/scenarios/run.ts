@@ -5,6 +5,7 @@ import { COMPLAINTS_MAX, type Violation } from "../checkers/checker.ts";
 import { differences } from "../checkers/convergence.ts";
 import { lostBy } from "../checkers/durability.ts";
 import { forgedAt } from "../checkers/forgery.ts";
+import { unreadable } from "../checkers/repair.ts";
 import { Simulation } from "../engine/simulation.ts";
 import { Nemesis } from "../faults/nemesis.ts";
 import type { FaultCounts } from "../faults/counts.ts";
@@ -22,6 +23,8 @@ const READERS_INSPECTED = 3;
 const CONVERGENCE_POLL_MS = 250;
 /** A follower that holds the whole map shows all of it within this time, in milliseconds. */
 const ADMISSION_MS = 30_000;
+/** Rot of which somebody has a copy is found and repaired within this time: the background check goes round, and asks again. */
+const REPAIR_MS = 180_000;
 /** The time between two such looks grows up to this, in milliseconds. */
 const ADMISSION_POLL_MS_MAX = 60_000;
 /** Virtual time beyond the planned phases before a run is given up: start-up and the last checks. */
@@ -182,9 +185,24 @@ class Run {
 
   async #finalChecks(): Promise<void> {
     const { federation } = this;
+    this.#report("contradiction", this.#contradictions.complaints);
+    if (federation.faults.rot.everyMs > 0 && !(await this.#repaired())) return;
     for (const home of federation.running) this.#report("durability", (await lostBy(home)) ?? []);
     if (this.convergedAfterMs !== undefined) await this.#admission();
-    this.#report("contradiction", this.#contradictions.complaints);
+  }
+
+  async #repaired(): Promise<boolean> {
+    const { simulation } = this.federation;
+    const limitMs = simulation.nowMs + REPAIR_MS;
+    for (;;) {
+      const complaints = await unreadable(this.federation);
+      if (complaints.length === 0) return true;
+      if (simulation.nowMs >= limitMs) {
+        this.#report("repair", complaints);
+        return false;
+      }
+      await simulation.sleep(INSPECTION_MS);
+    }
   }
 
   /** Records that were written while a clock was ahead are admitted when the others' clocks have caught up (T34, T47). */

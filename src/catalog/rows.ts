@@ -1,4 +1,4 @@
-import type { Store, StoreRange } from "../ports/store.ts";
+import { StoreError, type Store, type StoreRange } from "../ports/store.ts";
 
 /**
  * Where the rows of catalogues stand in the store. Every key begins with a byte outside of ASCII text, so that libraries which
@@ -103,12 +103,22 @@ export function bucketKey(catalogue: number, depth: number, index: number): Uint
 /** Rows deleted in one batch when a whole range goes. */
 const DELETE_ROWS_MAX = 4_096;
 
-/** Deletes a range in batches. Not atomic: only for what nothing refers to any more. */
+/** Deletes a range in batches, damaged rows too. Not atomic: only for what nothing refers to any more. */
 export async function deleteRange(store: Store, range: StoreRange): Promise<void> {
-  for await (const rows of store.scan({ ...range, chunkEntries: DELETE_ROWS_MAX })) {
-    await store.batch(
-      rows.map(([key]) => ({ type: "del", key })),
+  const remove = (keys: readonly Uint8Array[]): Promise<void> =>
+    store.batch(
+      keys.map((key) => ({ type: "del", key })),
       { durable: false },
     );
+  for (let damaged: Uint8Array | undefined = range.from; damaged !== undefined;) {
+    const rest = { ...range, from: damaged, chunkEntries: DELETE_ROWS_MAX };
+    damaged = undefined;
+    try {
+      for await (const rows of store.scan(rest)) await remove(rows.map(([key]) => key));
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== "damaged" || error.key === undefined) throw error;
+      damaged = error.key;
+      await remove([damaged]);
+    }
   }
 }

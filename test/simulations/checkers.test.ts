@@ -27,7 +27,8 @@ async function foundIn(name: string, bug: Bug, seeds: number, wanted: string): P
 describe("simulations: scenarios over an honest stand-in", function () {
   this.timeout(60_000);
 
-  for (const { name } of SCENARIOS) {
+  // It does not know what to do in the place of a machine that was lost: the node does.
+  for (const { name } of SCENARIOS.filter(({ families }) => !families.includes("restores"))) {
     it(`T46 T48 ${name} converges without a violation`, async () => {
       for (let seed = 1; seed <= 5; seed++) {
         const report = await run(name, seed);
@@ -56,6 +57,8 @@ describe("simulations: every checker finds what it is there for", function () {
     ["never syncs again", "converge", "convergence", 1],
     ["leaks timers", "converge", "bounds", 1],
     ["cannot list", "converge", "run", 1],
+    ["never repairs", "converge", "run", 1],
+    ["never repairs", "bit-rot", "repair", 1],
   ];
   for (const [bug, scenario, checker, seeds] of planted) {
     it(`${checker}: a registry that ${bug}`, async () => {
@@ -63,6 +66,14 @@ describe("simulations: every checker finds what it is there for", function () {
       assert.ok(found.includes(checker), `found ${found.join(", ") || "nothing"}`);
     });
   }
+
+  it("T53 contradiction: a registry that goes on from an old copy of its disk as if it were the newest", async () => {
+    const found = new Set<string>();
+    for (let seed = 1; seed <= 12 && !found.has("contradiction"); seed++) {
+      for (const { checker } of (await run("restore", seed)).violations) found.add(checker);
+    }
+    assert.ok(found.has("contradiction"), `found ${[...found].join(", ") || "nothing"}`);
+  });
 
   it("contradiction: two roots of one size, also inside JSON, but only from their author", () => {
     const did = "did:key:z6MkpZ71gTNqyiqyu9F8kifFLmMXzNxMkAttxe8u6HkgfJ7U";

@@ -3,6 +3,7 @@ import { base64, fromUtf8, hex, utf8 } from "../../protocols/lib/bytes.ts";
 import { mintDid, peerIdOfDid } from "../../protocols/lib/did.ts";
 import { nextHlc } from "../../protocols/record/hlc.ts";
 import type { AgentRecord } from "../../protocols/record/record.ts";
+import { StoreError } from "../../src/ports/store.ts";
 import {
   NodeError,
   type Diagnosis,
@@ -25,6 +26,7 @@ export type Bug =
   | "never syncs again"
   | "leaks timers"
   | "cannot list"
+  | "never repairs"
   | "rolls its own dice";
 
 const SYNC = "/stand-in/sync/1.0.0";
@@ -140,6 +142,7 @@ class StandIn implements RegistryNode {
 
   async listAgents(query: ListQuery): Promise<{ agents: AgentRecord[]; cursor: null }> {
     if (this.#bug === "cannot list") throw new NodeError("storage", "the listing is broken");
+    if (this.#bug === "never repairs") throw new StoreError("damaged", "the listing has rotted");
     return { agents: [...(this.#catalogues.get(query.registry ?? this.#did)?.agents ?? [])], cursor: null };
   }
 

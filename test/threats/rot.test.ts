@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mintDid } from "../../protocols/lib/did.ts";
 import { keyOf } from "../../protocols/lib/hash.ts";
 import { REPAIR_RETRY_MS } from "../../src/catalog/repairs.ts";
-import { OWN_CATALOGUE, rowKey } from "../../src/catalog/rows.ts";
+import { OWN_CATALOGUE, rowKey, tableRange } from "../../src/catalog/rows.ts";
 import { agent, names, World, type TestNode } from "../node/harness.ts";
 
 const A_BIT = 300;
@@ -88,6 +88,26 @@ describe("threats: bytes that rot on disk", () => {
       assert.equal((await b.node.getAgent(replicated))?.agent.name, "agent-7");
     });
   });
+
+  for (const table of ["head", "leaf", "bucket"] as const) {
+    it(`T45 a replica that rotted in its rows (${table}) is fetched again at the next start`, async () => {
+      const world = new World(`t45 replica ${table}`);
+      await world.run(async () => {
+        const a = await world.start("a");
+        const b = await world.start("b", { peers: [a] });
+        await a.add(...names("agent", 20));
+        await world.synced(b, a);
+        const disk = world.kill(b);
+        const { from } = tableRange(1, table);
+        const [key] = disk.content.nearest(from, false) ?? [];
+        assert.ok(key !== undefined && disk.flipBit(key, A_BIT));
+        const again = await world.restart(b, disk);
+        const peer = await world.synced(again, a);
+        assert.equal(peer.agents, 20);
+        assert.equal(again.logs(/actor crashed/).length, 0);
+      });
+    });
+  }
 
   it("T45 rot that is found while a follower is served is repaired too, and the follower completes", async () => {
     const world = new World("t45 served");

@@ -103,6 +103,11 @@ export class MemoryStore implements Store {
     this.#open = false;
   }
 
+  /** All that is stored now, as the disk holds it: a copy of the disk, which later writes do not change. */
+  get content(): SortedMap {
+    return this.#current;
+  }
+
   /** Batches whose fate a power cut would decide: applied but not durable, then submitted but not resolved. */
   get pendingBatches(): number {
     return this.#volatile.length + this.#submitted.size;
