@@ -3,6 +3,9 @@ import type { RunReport } from "../scenarios/run.ts";
 import type { RunRequest } from "./options.ts";
 import type { WorkerSettings } from "./worker.ts";
 
+/** A thread does this many runs, then another takes its place: what an allocator keeps of freed memory grows from run to run. */
+const RUNS_PER_THREAD = 8;
+
 /** A run's report, or why it has none: something in it threw where nobody could catch it. */
 export type RunOutcome = { readonly request: RunRequest } & ({ readonly report: RunReport } | { readonly failure: string });
 
@@ -23,10 +26,12 @@ export async function runAll(
       });
       return made;
     };
+    let runs = 0;
     for (let request = waiting.pop(); request !== undefined; request = waiting.pop()) {
       worker ??= fresh();
       const outcome = await runOn(worker, request);
-      if ("failure" in outcome) await worker?.terminate();
+      runs += 1;
+      if ("failure" in outcome || runs % RUNS_PER_THREAD === 0) await worker?.terminate();
       options.onOutcome(outcome);
     }
     await worker?.terminate();
