@@ -109,6 +109,7 @@ export interface PeerStatus {
   /** The map root up to which our replica is complete, hex; `null` before the first full sync. */
   readonly syncedRoot: string | null;
   readonly lastSync: string | null;
+  /** Smoothed round trip in milliseconds, to the microsecond; `null` before the first. */
   readonly rttMs: number | null;
   readonly connected: boolean;
   readonly followed: boolean;

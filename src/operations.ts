@@ -42,6 +42,8 @@ export interface OperationsParts {
   readonly membership: ActorRef<MembershipMessage>;
   readonly replicas: Replicas;
   readonly find: (did: string) => ActorRef<CatalogueQuery> | undefined;
+  /** Our web face for programs on this machine; `undefined` where there is none. */
+  readonly localUrl: () => string | undefined;
   /** The epoch in which we sign. */
   readonly epoch: () => number;
   /** Moved by whoever changes what we hold. */
@@ -124,19 +126,21 @@ export class Operations {
       const replica = replicas.get(member.did);
       const { did, name, state, rttMs, connected, configured } = member;
       return {
-        ...{ did, name, state, rttMs, connected, configured },
+        ...{ did, name, state, connected, configured, rttMs: rttMs === null ? null : Math.round(rttMs * 1_000) / 1_000 },
         agents: replica?.agents ?? 0,
         mapRoot: member.head === undefined ? (replica?.targetRoot ?? null) : decodeCommit(member.head.commit).roots.map,
         syncedRoot: replica?.syncedRoot ?? null,
         lastSync: replica?.lastSync ?? null,
         followed: replica !== undefined,
         refusedRecords: replica?.refusedRecords ?? 0,
-        ...{ domain: null, domainVerified: false, transport: connected && replica !== undefined ? "libp2p" : null },
+        ...{ domain: member.domain?.name ?? null, domainVerified: member.domain?.verified ?? false, transport: member.transport },
       };
     });
     const uptimeSeconds = Math.floor((clock.monotonic() - startedAtMs) / 1_000);
     const addresses = { multiaddrs: network.addresses(), listening: network.listening() };
-    return { ...this.#names(), ...addresses, catalog, peers, uptimeSeconds, evidence: membership.evidence, http: null };
+    const url = this.#parts.localUrl();
+    const http = url === undefined ? null : { url };
+    return { ...this.#names(), ...addresses, catalog, peers, uptimeSeconds, evidence: membership.evidence, http };
   }
 
   async #replicaStatus(): Promise<Map<string, ReplicaStatus>> {

@@ -24,22 +24,25 @@ Data goes to standard output, messages to standard error.`;
 /** Runs one command line (without the interpreter and script) and returns its exit code; it never throws. */
 export async function runCli(argv: readonly string[], io: CliIo): Promise<ExitCode> {
   const cli = new Cli(io);
-  const program = buildProgram(cli);
+  const json = argv.slice(0, argv.includes("--") ? argv.indexOf("--") : argv.length).includes("--json");
+  const program = buildProgram(cli, json);
   try {
     await program.parseAsync([...argv], { from: "user" });
     return cli.exitCode;
   } catch (error) {
-    if (!isSaid(error)) report(error, io, program.opts<ProgramOptions>());
+    if (!isSaid(error, json)) report(error, io, { ...program.opts<ProgramOptions>(), json });
     return exitCodeOf(error);
   }
 }
 
-function buildProgram(cli: Cli): Command {
+/** @param json errors are said as JSON: commander says nothing of its own */
+function buildProgram(cli: Cli, json: boolean): Command {
   const { stdout, stderr } = cli.io;
+  const writeErr = (text: string): void => void (json || stderr.write(text));
   // Before the first .command(): subcommands copy these when they are made.
   const program = new Command("registry")
     .exitOverride()
-    .configureOutput({ writeOut: (text) => void stdout.write(text), writeErr: (text) => void stderr.write(text) })
+    .configureOutput({ writeOut: (text) => void stdout.write(text), writeErr })
     .configureHelp({ showGlobalOptions: true })
     .showHelpAfterError("(--help shows what there is)")
     .description("A sovereign registry of AI agents that federates peer to peer.")
@@ -66,9 +69,15 @@ function buildProgram(cli: Cli): Command {
   return program;
 }
 
-/** Commander has already written its own errors and the help. */
-function isSaid(error: unknown): boolean {
-  return error instanceof CommanderError;
+/** Commander has already written the help, and its own errors where they are for people. */
+function isSaid(error: unknown, json: boolean): boolean {
+  return error instanceof CommanderError && (!json || error.exitCode === 0);
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof CommanderError)) return error instanceof Error ? error.message : String(error);
+  if (error.code === "commander.help") return "no command was named; --help shows what there is";
+  return `${error.message.replace(/^error: /, "")}; --help shows what there is`;
 }
 
 interface ProgramOptions {
@@ -77,7 +86,7 @@ interface ProgramOptions {
 }
 
 function report(error: unknown, io: CliIo, options: ProgramOptions): void {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (options.json === true) {
     const mistakes = error instanceof SettingsError ? { mistakes: error.mistakes, warnings: error.warnings } : {};
     io.stderr.write(JSON.stringify({ error: { code: errorCodeOf(error), message, ...mistakes } }) + "\n");

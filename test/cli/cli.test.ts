@@ -45,6 +45,29 @@ describe("cli", () => {
       });
     }
 
+    it("2: usage as JSON for those who ask for JSON, on standard error alone", async () => {
+      const cases: [RegExp, string[]][] = [
+        [/no command was named/, ["--json"]],
+        [/unknown command 'serve'/, ["serve", "--json"]],
+        [/unknown option '--fast'/, ["--json", "status", "--fast"]],
+        [/missing required argument/, ["agent", "get", "--json"]],
+      ];
+      for (const [reason, argv] of cases) {
+        const run = await bench.run(argv);
+        const { error } = JSON.parse(run.stderr) as { error: { code: string; message: string } };
+        assert.deepEqual([run.exit, run.stdout, error.code], [EXIT.usage, "", "usage"]);
+        assert.match(error.message, reason);
+      }
+      assert.match((await bench.run(["status", "--json", "--help"])).stdout, /^Usage: registry status/);
+      assert.match((await bench.run(["serve", "--", "--json"])).stderr, /^error: unknown command/);
+    });
+
+    it("0: the version alone", async () => {
+      const { version } = (await bench.run(["version", "--json"])).json<{ version: string }>();
+      const run = await bench.run(["--version"]);
+      assert.deepEqual([run.exit, run.stdout], [EXIT.ok, `${version}\n`]);
+    });
+
     it("4: what the node refuses", async () => {
       await bench.serve();
       assert.equal((await bench.run(["agent", "register", agentFile("acme/a")])).exit, EXIT.ok);
@@ -118,6 +141,54 @@ describe("cli", () => {
         ["acme/a", "acme/b", "acme/c"],
       );
       assert.match((await bench.run(["agent", "list", "--limit", "2"])).stderr, /--cursor 2/);
+    });
+
+    it("takes an agent of ours out by its name, and says why it does not take out another's", async () => {
+      await bench.serve();
+      await bench.run(["agent", "register", agentFile("acme/a")]);
+      assert.equal((await bench.run(["agent", "deregister", "acme/b"])).exit, EXIT.failure);
+      const getAgent = bench.node.getAgent.bind(bench.node);
+      bench.node.getAgent = async (id) => {
+        const view = await getAgent(id);
+        return view && { ...view, home: { did: "did:web:other.example", name: "other", own: false } };
+      };
+      const other = await bench.run(["agent", "deregister", "acme/a"]);
+      assert.equal(other.exit, EXIT.refused);
+      assert.match(other.stderr, /"acme\/a" is an agent of did:web:other\.example/);
+      bench.node.getAgent = getAgent;
+      const removed = (await bench.run(["agent", "deregister", "acme/a", "--json"])).json<{ outcome: string }>();
+      assert.equal(removed.outcome, "deleted");
+      assert.equal(bench.node.agents.size, 0);
+    });
+
+    it("exports original documents one a line, whatever their line breaks, and reads its own export", async () => {
+      await bench.serve();
+      const card = (name: string): string =>
+        JSON.stringify(
+          {
+            protocolVersion: "0.3.0",
+            name,
+            description: "two\nlines",
+            url: `https://${name}.example/`,
+            version: "1",
+            skills: [],
+          },
+          undefined,
+          2,
+        );
+      for (const name of ["one", "two"])
+        await bench.run(["agent", "import", file("card.json", card(name).replaceAll("\n", "\r\n"))]);
+      const { stdout } = await bench.run(["agent", "export", "--format", "original"]);
+      const lines = stdout.trimEnd().split("\n");
+      assert.deepEqual(
+        lines.map((line) => JSON.parse(line) as unknown),
+        ["one", "two"].map((name) => JSON.parse(card(name)) as unknown),
+      );
+      file("export.jsonl", stdout);
+      bench.node.agents.clear();
+      const report = await bench.run(["agent", "import", "export.jsonl", "--json"]);
+      assert.equal(report.exit, EXIT.ok, report.stderr);
+      assert.equal(bench.node.agents.size, 2);
     });
 
     it("adds and removes peers", async () => {

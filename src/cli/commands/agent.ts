@@ -1,5 +1,6 @@
 import { Option, type Command } from "commander";
 import { canonicalText } from "../../../protocols/lib/canonical.ts";
+import { isDid } from "../../../protocols/lib/did.ts";
 import { recordJson } from "../../../protocols/record/record.ts";
 import type { AdminClient } from "../../admin/client.ts";
 import { LIST_LIMIT_MAX, type AgentPage, type AgentView, type ListQuery, type Mutation, type MutationResult } from "../../api.ts";
@@ -48,12 +49,22 @@ function putCommand(agent: Command, cli: Cli, name: string, mode: "create" | "up
 function deregisterCommand(agent: Command, cli: Cli): void {
   agent
     .command("deregister")
-    .argument("<did>")
+    .argument("<did|name>", "DID or humanReadableId of an agent of this registry")
     .addOption(ifRevisionOption())
     .description("take an agent out of this registry's catalogue")
-    .action((did: string, options: { ifRevision?: number }, command: Command) =>
-      cli.withNode(command, (client) => mutateOne(cli, command, client, { op: "delete", did, ...options })),
+    .action((id: string, options: { ifRevision?: number }, command: Command) =>
+      cli.withNode(command, async (client) => {
+        const did = isDid(id) ? id : await ownAgent(client, id);
+        await mutateOne(cli, command, client, { op: "delete", did, ...options });
+      }),
     );
+}
+
+/** DID of our own agent of this name. @throws CliError `refused` when the name is another registry's */
+async function ownAgent(client: AdminClient, name: string): Promise<string> {
+  const { agent, home } = await client.getAgent(name);
+  if (home.own) return agent.did;
+  throw new CliError(EXIT.refused, "not_ours", `"${name}" is an agent of ${home.did}: only its home can take it out`);
 }
 
 /** @throws CliError `refused` with the node's reason */
@@ -153,7 +164,10 @@ function exportCommand(agent: Command, cli: Cli): void {
   agent
     .command("export")
     .addOption(
-      new Option("--format <format>", "jsonl: whole records, one a line; original: the documents that they were imported from")
+      new Option(
+        "--format <format>",
+        "jsonl: whole records; original: the documents that they were imported from; each on a line of its own",
+      )
         .choices(["jsonl", "original"])
         .default("jsonl"),
     )
@@ -164,7 +178,7 @@ function exportCommand(agent: Command, cli: Cli): void {
       await cli.withNode(command, async (client) => {
         const registry = options.registry === "all" ? undefined : (options.registry ?? (await client.identity()).did);
         for await (const record of client.exportAgents(registry)) {
-          const text = options.format === "jsonl" ? canonicalText(recordJson(record)) : record.original?.document;
+          const text = options.format === "jsonl" ? canonicalText(recordJson(record)) : oneLine(record.original?.document);
           if (text === undefined) withoutOriginal++;
           else await write(cli.io.stdout, text + "\n");
         }
@@ -172,6 +186,11 @@ function exportCommand(agent: Command, cli: Cli): void {
       if (withoutOriginal > 0)
         cli.warn(`${withoutOriginal} agents were not imported from a document and are not in this export; use --format jsonl`);
     });
+}
+
+/** JSON on one line, every token as it was: inside of its strings a line break is always escaped. */
+function oneLine(document: string | undefined): string | undefined {
+  return document?.replace(/[\r\n]+/g, " ").trim();
 }
 
 function wholeNumber(text: string, flag: string): number {

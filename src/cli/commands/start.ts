@@ -47,7 +47,7 @@ async function start(cli: Cli, command: Command): Promise<void> {
   const config = { ...settings.config, listen: plan.listen, http: plan.http };
   // The node's libraries take a while to load, and no other command needs them.
   const { startRegistry } = await import("../../compose.ts");
-  const node = await startRegistry(config);
+  const node = await startRegistry(config, requestStop);
   try {
     const admin = await startAdminServer(Object.assign(node, { requestStop }), {
       dataDir: config.dataDir,

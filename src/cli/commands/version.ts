@@ -4,6 +4,7 @@ import type { Cli } from "../cli.ts";
 
 export function versionCommand(program: Command, cli: Cli): void {
   program
+    .version(packageFacts().version, "--version", "show the version alone")
     .command("version")
     .description("show the version (needs no node)")
     .action(async (_options, command: Command) => {
