@@ -9,36 +9,49 @@ import { makeDirectory } from "./adapters/system/directory.ts";
 import { hostFacts } from "./adapters/system/host.ts";
 import { loadOrCreateKeyFile } from "./adapters/system/key-file.ts";
 import { pinoLog } from "./adapters/system/log.ts";
+import { systemPressure } from "./adapters/system/pressure.ts";
 import { systemRandom } from "./adapters/system/random.ts";
 import { systemScheduler } from "./adapters/system/scheduler.ts";
 import type { RegistryNode } from "./api.ts";
 import { KEY_FILE_NAME, type RegistryConfig } from "./config.ts";
+import { adminRoutes } from "./facade/admin/routes.ts";
+import { agentRoutes } from "./facade/agents/routes.ts";
 import { createRegistryIdentity } from "./identity/registry-identity.ts";
 import { createNode } from "./node.ts";
+import type { Credentials } from "./ports/credentials.ts";
+import { openWebFace } from "./web-face.ts";
+
+export interface StartedRegistry extends RegistryNode {
+  /** Our certificates; absent without a web face. */
+  readonly credentials?: Credentials;
+}
 
 /**
- * Starts a registry on this machine: LevelDB in the data directory, libp2p on the configured addresses. `stop` closes all of it.
- * @throws DataDirectoryError, KeyFileError, StoreError (`in_use`, `damaged`, …), NetworkError (`address_in_use`, …)
+ * Starts a registry on this machine: LevelDB in the data directory, libp2p and HTTPS on the configured addresses. `stop` closes all of it.
+ * @param requestStop ends the process that this registry is; without it operators cannot stop it over HTTPS
+ * @throws DataDirectoryError, KeyFileError, TokenFileError, CredentialsError, StoreError (`in_use`, `damaged`, …), NetworkError (`address_in_use`, …)
  */
-export async function startRegistry(config: RegistryConfig): Promise<RegistryNode> {
+export async function startRegistry(config: RegistryConfig, requestStop?: () => void): Promise<StartedRegistry> {
   const log = pinoLog({ level: config.logLevel });
-  const clock = systemClock();
+  const system = { clock: systemClock(), random: systemRandom(), log };
   // Only its parents; what keeps the directory itself from being made is said by `openDataDirectory`.
   await makeDirectory(dirname(config.dataDir)).catch(() => undefined);
   const directory = await openDataDirectory(config.dataDir, hostFacts(), KEY_FILE_NAME);
   const { seed } = await loadOrCreateKeyFile(join(directory.path, KEY_FILE_NAME));
   const identity = createRegistryIdentity(seed, config.name);
-  const level = await openLevelStore({ directory: directory.storeDirectory });
+  const opened = new Opened();
   try {
-    const { listen, announce } = config;
+    const level = await openLevelStore({ directory: directory.storeDirectory });
+    opened.add(() => level.store.close());
+    const store = checksummed(level.store);
+    const pressure = systemPressure();
+    opened.add(async () => pressure.close());
+    const face =
+      config.http === null ? undefined : await openWebFace({ ...config, http: config.http }, directory.path, identity, system);
+    if (face !== undefined) opened.add(() => face.close());
     const network = createLibp2pNetwork({
-      key: seed,
-      listen,
-      announce,
-      datastore: level.datastore,
-      log,
-      clock,
-      topics: [ANNOUNCE_TOPIC],
+      ...{ key: seed, listen: config.listen, announce: config.announce, datastore: level.datastore },
+      ...{ log, clock: system.clock, topics: [ANNOUNCE_TOPIC] },
     });
     const accept = (): void => {
       directory
@@ -46,21 +59,46 @@ export async function startRegistry(config: RegistryConfig): Promise<RegistryNod
         .catch((error: unknown) => log.error("the identity of the data directory could not be recorded", { error }));
     };
     const node = await createNode(
-      { clock, random: systemRandom(), network, store: checksummed(level.store), log, scheduler: systemScheduler() },
+      { ...system, network, store, pressure, scheduler: systemScheduler(), ...(face && { web: face.web }) },
       {
         ...{ identity, domain: config.domain, peers: config.peers, follow: config.follow },
         ...{ agentsPerReplicaMax: config.agentsPerReplicaMax, replicasMax: config.replicasMax },
         ...{ registriesMax: config.registriesMax, connectionsMax: config.connectionsMax },
         requestsPerPeerPerMinuteMax: config.requestsPerPeerPerMinuteMax,
-        unsure: directory.copied,
-        settled: accept,
+        ...{ unsure: directory.copied, settled: accept },
+        ...(face && { facade: face.facts, fetchDidDocument: face.fetchDidDocument }),
       },
     );
-    let stopped: Promise<void> | undefined;
-    const stop = (): Promise<void> => (stopped ??= node.stop().finally(() => level.store.close()));
-    return { ...node, stop };
+    opened.add(() => node.stop());
+    if (face !== undefined) {
+      const { credentials, served: urls, operatorToken } = face;
+      const context = { node, identity, credentials, ...system, pressure, store, domain: config.domain, urls, operatorToken };
+      credentials.onChange((what) => (what === "bundle" ? node.facadeChanged() : undefined));
+      await face.facade.serve(context, [...agentRoutes(context), ...adminRoutes(context, requestStop)]);
+    }
+    return { ...node, ...(face && { credentials: face.credentials }), stop: () => opened.close() };
   } catch (error) {
-    await level.store.close();
+    await opened.close();
     throw error;
+  }
+}
+
+/** What was opened, closed in the opposite order, once. */
+class Opened {
+  readonly #closers: (() => Promise<void>)[] = [];
+  #closed: Promise<void> | undefined;
+
+  add(close: () => Promise<void>): void {
+    this.#closers.push(close);
+  }
+
+  close(): Promise<void> {
+    return (this.#closed ??= this.#closeAll());
+  }
+
+  async #closeAll(): Promise<void> {
+    let failure: unknown;
+    for (const close of this.#closers.reverse()) await close().catch((error: unknown) => (failure ??= error));
+    if (failure !== undefined) throw failure instanceof Error ? failure : new Error(String(failure));
   }
 }

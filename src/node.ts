@@ -4,25 +4,29 @@ import { CATALOG_SYNC_PROTOCOL } from "../protocols/catalog-sync/messages.ts";
 import type { ActorRef } from "./actors/actor.ts";
 import { ActorSystem } from "./actors/system.ts";
 import { Generation } from "./agent-cache.ts";
-import type { AgentReader, RegistryNode } from "./api.ts";
 import { CatalogActor, type CatalogOptions } from "./catalog/actor.ts";
 import { OWN_CATALOGUE } from "./catalog/rows.ts";
 import { startScrub } from "./catalog/scrub.ts";
 import type { CatalogMessage, CatalogueQuery, Published } from "./catalog/messages.ts";
 import type { FollowPolicy } from "./config.ts";
+import { federationOf } from "./federation.ts";
+import type { RunningNode } from "./federation-api.ts";
 import type { RegistryIdentity } from "./identity/registry-identity.ts";
 import { AbortAfter } from "./ports/abort-after.ts";
 import { MembershipActor } from "./membership/actor.ts";
 import { announcementValidator } from "./membership/gossip.ts";
 import { HELLO_STREAMS_MAX, HELLO_TIMEOUT_MS, HELLOS_PER_PEER_PER_MINUTE_MAX } from "./membership/greeter.ts";
 import type { MembershipEvent, MembershipMessage } from "./membership/messages.ts";
+import type { MembershipOptions } from "./membership/options.ts";
 import { Operations } from "./operations.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Log } from "./ports/log.ts";
 import type { Network } from "./ports/network.ts";
+import type { Pressure } from "./ports/pressure.ts";
 import type { Random } from "./ports/random.ts";
 import type { Scheduler } from "./ports/scheduler.ts";
 import type { Store } from "./ports/store.ts";
+import type { Web } from "./ports/web.ts";
 import { RequestLimiter } from "./replication/limiter.ts";
 import { refetch } from "./replication/refetch.ts";
 import { loadReplicaNumbers, Replicas } from "./replication/replicas.ts";
@@ -35,13 +39,17 @@ export interface NodePorts {
   readonly store: Store;
   readonly log: Log;
   readonly scheduler: Scheduler;
+  /** Absent where registries are reached over the network port alone. */
+  readonly web?: Web;
+  /** Absent where nothing presses. */
+  readonly pressure?: Pressure;
 }
 
 export interface NodeOptions {
   readonly identity: RegistryIdentity;
   /** Claimed alias; `null` for none. */
   readonly domain: string | null;
-  /** Addresses of registries to meet first, each ending in `/p2p/<peer id>`. */
+  /** Registries to meet first: addresses that end in `/p2p/<peer id>`, and URLs of web faces. */
   readonly peers: readonly string[];
   readonly follow: FollowPolicy;
   readonly agentsPerReplicaMax: number;
@@ -49,6 +57,9 @@ export interface NodeOptions {
   readonly registriesMax: number;
   readonly connectionsMax: number;
   readonly requestsPerPeerPerMinuteMax: number;
+  /** Our own web face, and how the domains that others claim are looked up. */
+  readonly facade?: MembershipOptions["facade"];
+  readonly fetchDidDocument?: MembershipOptions["fetchDidDocument"];
   /** The store may be older than what this registry signed last: it was copied or restored. */
   readonly unsure: boolean;
   /** Called once it is settled that signing may go on. */
@@ -58,13 +69,16 @@ export interface NodeOptions {
 /** A restored registry waits this long for a peer that knows its newest version, then raises its epoch. */
 export const SETTLE_MS = 10_000;
 
+/** How often the rate of requests follows the pressure. */
+const ADAPT_MS = 1_000;
+
 /**
  * Starts the actors of one registry over its ports, and its network. It knows no adapter: the same node runs over libp2p and
  * LevelDB, and in the simulator. The ports belong to the caller, who closes the store after `stop`.
  * @throws NetworkError, StoreError when the ports cannot be used
  */
-export async function createNode(ports: NodePorts, options: NodeOptions): Promise<RegistryNode & AgentReader> {
-  const { clock, random, network, store, log } = ports;
+export async function createNode(ports: NodePorts, options: NodeOptions): Promise<RunningNode> {
+  const { clock, random, network, store, log, web } = ports;
   const { identity } = options;
   const sign = (bytes: Uint8Array): Uint8Array => identity.sign(bytes);
   const system = new ActorSystem(ports);
@@ -76,7 +90,7 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
   const numbers = await loadReplicaNumbers(store);
 
   const replicas: Replicas = new Replicas({
-    ...{ system, store, network, clock, random, log, numbers },
+    ...{ system, store, network, clock, random, log, numbers, ...(web && { web }) },
     ...{ follow: options.follow, replicasMax: options.replicasMax, agentsMax: options.agentsPerReplicaMax },
     evidence: (evidence, did) => membership.tell({ type: "evidence", did, evidence }),
     changed: ({ did, head }, shown) => {
@@ -93,6 +107,8 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
         return replicas.head(event.did, event.head);
       case "connected":
         return replicas.connected(event.dids);
+      case "web":
+        return replicas.reachable(event.peers);
       case "own_head":
         catalog.tell({ type: "own_head", head: event.head });
         return;
@@ -110,6 +126,9 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
       new MembershipActor(
         {
           ...{ identity, sign, store, network, clock, random, log, event: onEvent, peers: options.peers },
+          ...(web && { web }),
+          ...(options.facade && { facade: options.facade }),
+          ...(options.fetchDidDocument && { fetchDidDocument: options.fetchDidDocument }),
           ...{
             domain: options.domain ?? undefined,
             registriesMax: options.registriesMax,
@@ -149,6 +168,7 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
   const find = (did: string): ActorRef<CatalogueQuery> | undefined =>
     (did === identity.did ? catalog : replicas.get(did)) as ActorRef<CatalogueQuery> | undefined;
   const limiter = new RequestLimiter(options.requestsPerPeerPerMinuteMax);
+  const stopAdapting = ports.pressure === undefined ? (): void => undefined : adapt(limiter, clock, ports.pressure);
   network.handle(CATALOG_SYNC_PROTOCOL, (frames, peerId) => serveFollower({ clock, limiter, find }, frames, peerId), {
     streamsPerPeerMax: SYNC_STREAMS_PER_PEER_MAX,
   });
@@ -179,6 +199,7 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
     isListening = true;
     membership.tell({ type: "listening" });
     if (version !== undefined) membership.tell({ type: "published", version });
+    const federation = federationOf({ clock, catalog, membership, limiter });
     const operations = new Operations({
       identity,
       network,
@@ -189,22 +210,39 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
       membership,
       replicas,
       find,
+      localUrl: () => options.facade?.()?.localUrl,
       epoch: () => version?.epoch ?? 0,
       generation,
     });
     await operations.ready();
-    return operations.node(async () => {
+    const node = operations.node(async () => {
       await operations.drain();
       stopping.abort();
       scrubbing.stop();
+      stopAdapting();
       await network.stop();
       system.stopAll();
     });
+    return { ...node, ...federation };
   } catch (error) {
     stopping.abort();
     scrubbing.stop();
+    stopAdapting();
     await network.stop();
     system.stopAll();
     throw error;
   }
+}
+
+/** Lets the rate of requests follow the pressure, each second, until the returned function is called. */
+function adapt(limiter: RequestLimiter, clock: Clock, pressure: Pressure): () => void {
+  let cancel: () => void = () => undefined;
+  const next = (): void => {
+    cancel = clock.after(ADAPT_MS, () => {
+      limiter.adapt(pressure.current());
+      next();
+    });
+  };
+  next();
+  return () => cancel();
 }

@@ -39,4 +39,6 @@ export interface FacadeFacts {
   /** Best first. */
   readonly urls: readonly string[];
   readonly bundle: string;
+  /** For programs on this machine. */
+  readonly localUrl?: string;
 }

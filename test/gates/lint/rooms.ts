@@ -87,8 +87,13 @@ export const ROOMS: readonly Room[] = [
     path: "src/compose.ts",
     mayImport: [
       ...[...PORTS, "src/adapters/", "src/api.ts", "src/federation-api.ts", "src/config.ts", "src/identity/"],
-      ...["src/facade/", "src/node.ts"],
+      ...["src/facade/", "src/node.ts", "src/web-face.ts"],
     ],
+    packages: "any",
+  },
+  {
+    path: "src/web-face.ts",
+    mayImport: [...PORTS, "src/adapters/", "src/api.ts", "src/config.ts", "src/identity/", "src/facade/", "src/node.ts"],
     packages: "any",
   },
   {
