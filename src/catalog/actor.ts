@@ -18,7 +18,7 @@ import { collect, decide, lookUp, type Queued } from "./group-commit.ts";
 import { loadCatalogue } from "./load.ts";
 import type { CatalogMessage, Published } from "./messages.ts";
 import { CatalogueQueries } from "./queries.ts";
-import { prune } from "./prune.ts";
+import { Pruning } from "./prune.ts";
 import { Repairs, type LostRecord } from "./repairs.ts";
 import { OWN_CATALOGUE, rowKey } from "./rows.ts";
 import type { RunTask } from "./tasks.ts";
@@ -76,16 +76,20 @@ export class CatalogActor implements Actor<CatalogMessage> {
   #committedAtMs = Number.NEGATIVE_INFINITY;
   #commitTimer = false;
   readonly #repairs: Repairs;
+  readonly #pruning: Pruning;
 
   constructor(options: CatalogOptions, context: Context<CatalogMessage>) {
     this.#options = options;
     this.#context = context;
     this.#unsure = options.unsure;
+    const { store, clock, log } = options;
+    const task: RunTask = (run, then) => this.#task(run, (outcome) => this.#whenIdle(() => then(outcome)));
+    const write = this.#writeRows.bind(this);
+    this.#pruning = new Pruning({ store, clock, log, task, write });
     this.#repairs = new Repairs({
-      ...{ log: options.log, refetch: options.refetch },
-      task: (run, then) => this.#task(run, (outcome) => this.#whenIdle(() => then(outcome))),
+      ...{ log, refetch: options.refetch, task },
       later: (delayMs) => void context.after(delayMs, { type: "tick", what: "repair" }),
-      write: (key, record, then) => this.#rewrite(key, record, then),
+      write: (key, record, then) => write([{ type: "put", key: rowKey(OWN_CATALOGUE, "record", key), value: record }], then),
     });
     context.after(HEARTBEAT_MS, { type: "tick", what: "heartbeat" });
     this.#load();
@@ -177,13 +181,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
     if (this.#raiseFailed && !this.#writing) return this.#decide(catalogue);
     const quiet = this.#options.clock.monotonic() - this.#committedAtMs >= HEARTBEAT_MS;
     if (quiet && this.#maySign()) this.#begin(catalogue);
-    this.#task(
-      () => prune(this.#options.store, catalogue, this.#options.clock.now()),
-      (outcome) => {
-        if (!outcome.ok) this.#options.log.warn("the change log could not be pruned", { error: outcome.error });
-        else if (outcome.value !== undefined) catalogue.floor = Math.max(catalogue.floor, outcome.value);
-      },
-    );
+    this.#pruning.run(catalogue, () => this.#catalogue === catalogue);
   }
 
   /** Starts what can start: the next commit, or the end of draining. */
@@ -327,12 +325,11 @@ export class CatalogActor implements Actor<CatalogMessage> {
     else run();
   }
 
-  /** Puts the bytes of a record back where they were; what the map says does not change. */
-  #rewrite(key: Uint8Array, record: Uint8Array, then: (outcome: Outcome<void>) => void): void {
+  /** Writes rows that no version needs to be signed for; what the map says does not change. */
+  #writeRows(rows: readonly StoreOperation[], then: (outcome: Outcome<void>) => void): void {
     this.#writing = true;
-    const operation = { type: "put", key: rowKey(OWN_CATALOGUE, "record", key), value: record } as const;
     this.#task(
-      () => this.#options.store.batch([operation], { durable: true }),
+      () => this.#options.store.batch(rows, { durable: true }),
       (outcome) => {
         this.#finish([]);
         then(outcome);

@@ -1,8 +1,12 @@
 import { decodeCommit } from "../../protocols/checkpoint/commit.ts";
 import { HASH_BYTES } from "../../protocols/lib/hash.ts";
-import type { Store, StoreOperation } from "../ports/store.ts";
+import type { Outcome } from "../actors/actor.ts";
+import type { Clock } from "../ports/clock.ts";
+import type { Log } from "../ports/log.ts";
+import type { Store, StoreOperation, StoreReader } from "../ports/store.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { deleteRange, readU48, rowKey, rowSuffix, tableRange, u48 } from "./rows.ts";
+import type { RunTask } from "./tasks.ts";
 import { tombstoneTime } from "./tombstone.ts";
 
 /** The change log and tombstones reach back this far; a follower with an older base compares subtrees instead. */
@@ -10,13 +14,77 @@ export const CHANGES_KEPT_MS: number = 30 * 24 * 3_600_000;
 /** Versions whose age is looked at in one pass. */
 const PRUNE_VERSIONS_MAX = 10_000;
 
+export interface PruningParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The outcome comes in the actor's turn, and while no write is under way. */
+  readonly task: RunTask;
+  /** Writes rows durably, while no commit is under way. */
+  readonly write: (rows: readonly StoreOperation[], then: (outcome: Outcome<void>) => void) => void;
+}
+
 /**
- * Removes the change and root rows of versions that are too old, and old tombstones. Returns the new floor, if it moved; call it
- * between commits or beside them, as it touches nothing that a newer version writes.
+ * Takes old versions out of the change log. The new floor is durable before the first row goes: otherwise a crash between the
+ * two would leave a log with holes that still claims to be whole.
  */
-export async function prune(store: Store, catalogue: Catalogue, nowMs: number): Promise<number | undefined> {
+export class Pruning {
+  readonly #parts: PruningParts;
+  #busy = false;
+
+  constructor(parts: PruningParts) {
+    this.#parts = parts;
+  }
+
+  /** One pass, unless one is under way. `isCurrent` says whether the catalogue is still the actor's. */
+  run(catalogue: Catalogue, isCurrent: () => boolean): void {
+    if (this.#busy) return;
+    this.#busy = true;
+    const { store, clock, task } = this.#parts;
+    const oldestMs = clock.now() - CHANGES_KEPT_MS;
+    task(
+      () => findOld(store, catalogue, oldestMs),
+      (outcome) => {
+        if (outcome.ok && outcome.value !== undefined && isCurrent()) this.#raiseFloor(catalogue, outcome.value);
+        else this.#end(outcome);
+      },
+    );
+  }
+
+  #raiseFloor(catalogue: Catalogue, old: OldVersions): void {
+    const { store, task, write } = this.#parts;
+    const before = catalogue.floor;
+    catalogue.floor = Math.max(before, old.floor);
+    write([catalogue.headOperation()], (written) => {
+      if (written.ok)
+        return task(
+          () => prune(store, catalogue.number, old),
+          (outcome) => this.#end(outcome),
+        );
+      catalogue.floor = before;
+      return this.#end(written);
+    });
+  }
+
+  #end(outcome: Outcome<unknown>): void {
+    this.#busy = false;
+    if (!outcome.ok) this.#parts.log.warn("the change log could not be pruned", { error: outcome.error });
+  }
+}
+
+interface OldVersions {
+  /** The sequence up to which nothing is kept. */
+  readonly floor: number;
+  /** Deletes their root rows. */
+  readonly roots: readonly StoreOperation[];
+  /** The sequence at which the epoch began, where the floor lay before it: of the epoch before no leaves are left that would name its roots. */
+  readonly epochBefore: number | undefined;
+  readonly oldestMs: number;
+}
+
+/** The versions that are too old by now; `undefined` when there are none. */
+async function findOld(store: StoreReader, catalogue: Catalogue, oldestMs: number): Promise<OldVersions | undefined> {
   const { number, sequenceBase, floor } = catalogue;
-  const oldestMs = nowMs - CHANGES_KEPT_MS;
   let reached = Math.max(floor, sequenceBase);
   const from = u48(reached - sequenceBase);
   const roots: StoreOperation[] = [];
@@ -30,10 +98,14 @@ export async function prune(store: Store, catalogue: Catalogue, nowMs: number): 
     }
   }
   if (reached <= floor || reached >= catalogue.sequence) return undefined;
-  await deleteRange(store, tableRange(number, "change", u48(0), u48(reached + 1)));
+  return { floor: reached, roots, epochBefore: floor < sequenceBase ? sequenceBase : undefined, oldestMs };
+}
+
+/** Removes the change and root rows of old versions, and old tombstones: nothing of it is what a newer version writes. */
+async function prune(store: Store, number: number, { floor, roots, epochBefore, oldestMs }: OldVersions): Promise<void> {
+  await deleteRange(store, tableRange(number, "change", u48(0), u48(floor + 1)));
   await store.batch(roots, { durable: false });
-  // Of the epoch before no leaves are left that would name its roots.
-  if (floor < sequenceBase) await pruneRoots(store, number, sequenceBase);
+  if (epochBefore !== undefined) await pruneRoots(store, number, epochBefore);
   for await (const rows of store.scan(tableRange(number, "tombstone"))) {
     const old = rows.filter(([, value]) => tombstoneTime(value) < oldestMs);
     await store.batch(
@@ -41,7 +113,6 @@ export async function prune(store: Store, catalogue: Catalogue, nowMs: number): 
       { durable: false },
     );
   }
-  return reached;
 }
 
 async function pruneRoots(store: Store, number: number, reached: number): Promise<void> {

@@ -275,6 +275,52 @@ describe("catalogue: change log", () => {
     again.stop();
   });
 
+  it("T44 a process that dies when old changes are gone answers for none of them afterwards", async () => {
+    const store = new MemoryStore();
+    const bench = new Bench({ store });
+    await quiet();
+    await bench.put(agent("acme/old"));
+    const old = bench.published.at(-1) as { size: number; mapRoot: string };
+    await bench.remove(did("acme/old"));
+    bench.clock.startMs += CHANGES_KEPT_MS;
+    await bench.put(agent("acme/new"));
+    bench.clock.advance(HEARTBEAT_MS);
+    await quiet();
+    bench.stop();
+    const again = new Bench({ store: store.crash(store.pendingBatches), clock: bench.clock });
+    assert.equal(await changesSince(again, old), "unknown_base");
+    again.stop();
+  });
+
+  it("keeps old changes while it cannot store that it lets go of them", async () => {
+    let isFull = false;
+    const beforeWrite = (): void => {
+      if (isFull) throw new Error("no space left on device");
+    };
+    const store = new MemoryStore({ beforeWrite });
+    const bench = new Bench({ store });
+    const changeRows = async (): Promise<number> => {
+      let count = 0;
+      for await (const rows of store.scan(tableRange(OWN_CATALOGUE, "change"))) count += rows.length;
+      return count;
+    };
+    await quiet();
+    await bench.put(agent("acme/old"));
+    await bench.remove(did("acme/old"));
+    bench.clock.startMs += CHANGES_KEPT_MS;
+    await bench.put(agent("acme/new"));
+    for (const [full, left] of [
+      [true, 3],
+      [false, 1],
+    ] as const) {
+      isFull = full;
+      bench.clock.advance(HEARTBEAT_MS);
+      await quiet();
+      assert.equal(await changeRows(), left);
+    }
+    bench.stop();
+  });
+
   it("answers with what changed from memory, and the same from the rows after a restart", async () => {
     const store = new MemoryStore();
     const bench = new Bench({ store });
