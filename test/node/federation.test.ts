@@ -34,6 +34,17 @@ describe("a federation of registries", () => {
     });
   });
 
+  it("tells round trips in milliseconds with at most three decimals", async () => {
+    const world = new World("round trips");
+    await world.run(async () => {
+      world.link.ordered = () => 1.234_567_89;
+      const a = await world.start("a");
+      const b = await world.start("b", { peers: [a] });
+      const rttMs = await world.until("a round trip", async () => (await b.node.status()).peers[0]?.rttMs ?? undefined);
+      assert.ok(rttMs > 2 && Math.abs(rttMs * 1_000 - Math.round(rttMs * 1_000)) < 1e-9, String(rttMs));
+    });
+  });
+
   it("lets peers learn each other by gossip, and dial each other", async () => {
     const world = new World("gossip");
     await world.run(async () => {
