@@ -97,8 +97,8 @@ class Opened {
   }
 
   async #closeAll(): Promise<void> {
-    let failure: unknown;
-    for (const close of this.#closers.reverse()) await close().catch((error: unknown) => (failure ??= error));
-    if (failure !== undefined) throw failure instanceof Error ? failure : new Error(String(failure));
+    const failures: unknown[] = [];
+    for (const close of this.#closers.reverse()) await close().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw new AggregateError(failures, "not everything of the registry could be closed");
   }
 }

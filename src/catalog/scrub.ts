@@ -40,6 +40,9 @@ export function startScrub(parts: {
   let cancel: () => void = () => undefined;
   let from: Uint8Array | undefined;
   let stopped = false;
+  const again = (): void => {
+    if (!stopped) cancel = clock.after(SCRUB_PAUSE_MS, () => void step());
+  };
   const step = async (): Promise<void> => {
     try {
       const found = await scrub(store, from);
@@ -51,16 +54,11 @@ export function startScrub(parts: {
     } catch (error) {
       // A store that is closing or full: the next step finds out whether that is over.
       log.debug("a step of the background check failed", { error });
+    } finally {
+      again();
     }
   };
-  const next = (): void => {
-    cancel = clock.after(SCRUB_PAUSE_MS, () => {
-      void step().then(() => {
-        if (!stopped) next();
-      });
-    });
-  };
-  next();
+  again();
   return {
     stop: () => {
       stopped = true;

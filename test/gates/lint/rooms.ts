@@ -71,7 +71,7 @@ export const ROOMS: readonly Room[] = [
     path: "src/node.ts",
     mayImport: [
       ...[...PORTS, "src/actors/", "src/api.ts", "src/federation-api.ts", "src/config.ts", "src/identity/"],
-      ...["src/agent-cache.ts", "src/operations.ts", ...NOUN_FOLDERS],
+      ...["src/agent-cache.ts", "src/federation.ts", "src/operations.ts", ...NOUN_FOLDERS],
     ],
     packages: [],
   },
