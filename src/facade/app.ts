@@ -117,8 +117,9 @@ export class App {
       const taken = pending.add(caller.addressKey, body.length, services.context.clock.monotonic(), () => cut(raw));
       raw.once("close", taken);
     }
-    // A body that we did not read would be taken for the next request.
-    if (request.raw.httpVersionMajor === 1 && !request.raw.complete) reply.header("connection", "close");
+    // The framework asks for it where a body could not be read; HTTP/2 has no such header.
+    if ("stream" in raw) reply.removeHeader("connection");
+    if (!request.raw.complete) endWithBody(raw);
     return reply.code(status).headers(headers).send(body);
   }
 }
@@ -127,7 +128,14 @@ export function routeOf(request: Request): Route | undefined {
   return (request.routeOptions?.config as { readonly route?: Route } | undefined)?.route;
 }
 
-/** HTTP/2 error code (RFC 9113 §7). */
+/** After an answer that did not wait for the whole body: nobody reads the rest (RFC 9113 §8.1, RFC 9112 §9.6). */
+function endWithBody(response: AnyResponse): void {
+  if ("stream" in response) response.stream.once("finish", () => response.stream.close(NO_ERROR));
+  else response.setHeader("connection", "close");
+}
+
+/** HTTP/2 error codes (RFC 9113 §7). */
+const NO_ERROR = 0;
 const CANCEL = 8;
 
 function cut(response: AnyResponse): void {

@@ -184,7 +184,9 @@ const ENHANCE_YOUR_CALM = 11;
 function endFloods(session: Http2Session, clock: Clock): void {
   const rate = new Rate(CONTROL_FRAMES_PER_MINUTE, CONTROL_FRAMES_BURST, 1);
   const onFrame = (): void => {
-    if (rate.take("", clock.monotonic()) > 0) session.destroy(undefined, ENHANCE_YOUR_CALM);
+    if (session.destroyed || rate.take("", clock.monotonic()) === 0) return;
+    session.goaway(ENHANCE_YOUR_CALM);
+    session.destroy();
   };
   session.on("ping", onFrame);
   session.on("remoteSettings", onFrame);

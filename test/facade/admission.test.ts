@@ -37,7 +37,11 @@ describe("the facade: admission of registries", () => {
     const answer = await ask(request);
     assert.equal(answer.problem?.code, SERVED);
     const requestSignature = fromBase64(request.headers["x-registry-signature"] as string);
-    verifyResponse({ status: 404, body: answer.body, requestSignature }, rawHeadersOf(answer.headers as never), server.registry.did);
+    verifyResponse(
+      { status: 404, body: answer.body, requestSignature },
+      rawHeadersOf(answer.headers as never),
+      server.registry.did,
+    );
     assert.match(String(answer.headers["ratelimit"]), /^"registry";r=\d+;t=\d+$/);
     assert.match(String(answer.headers["ratelimit-policy"]), /^"registry";q=100;w=60$/);
   });

@@ -220,7 +220,11 @@ export class ServedRegistry {
         log,
       },
       ...{ pressure: { current: options.pressure ?? (() => 0) }, store: options.store ?? new MemoryStore() },
-      ...{ domain: options.domain ?? null, urls: options.urls ?? (() => [`https://127.0.0.1:${facade.port}`]), operatorToken: OPERATOR_TOKEN },
+      ...{
+        domain: options.domain ?? null,
+        urls: options.urls ?? (() => [`https://127.0.0.1:${facade.port}`]),
+        operatorToken: OPERATOR_TOKEN,
+      },
     };
     await facade.serve(context, options.routes);
     return new ServedRegistry(registry, node, facade, logged);

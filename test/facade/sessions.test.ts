@@ -126,7 +126,8 @@ describe("the facade: sessions and certificates", () => {
       await server.registry.credentials.rotate(4_000);
       const before = served;
       serials.add(await fresh());
-      while (served < before + 20) await (await undiciRequest(`${origin}/healthz`, { dispatcher: agents[0] as Agent })).body.dump();
+      while (served < before + 20)
+        await (await undiciRequest(`${origin}/healthz`, { dispatcher: agents[0] as Agent })).body.dump();
     }
     isRotating = false;
     await Promise.all(load);
@@ -183,7 +184,13 @@ async function handshake(
   { onSession, ...options }: Parameters<typeof tlsConnect>[0] & { onSession?: (session: Buffer) => void },
 ): Promise<TLSSocket> {
   const socket = tlsConnect({
-    ...{ host: "127.0.0.1", port: server.facade.port, rejectUnauthorized: false, ALPNProtocols: ["http/1.1"], servername: "localhost" },
+    ...{
+      host: "127.0.0.1",
+      port: server.facade.port,
+      rejectUnauthorized: false,
+      ALPNProtocols: ["http/1.1"],
+      servername: "localhost",
+    },
     ...options,
   });
   if (onSession) socket.on("session", onSession);
@@ -194,7 +201,11 @@ async function handshake(
   return socket;
 }
 
-function get(server: ServedRegistry, path: string, agent: HttpsAgent): Promise<{ status: number | undefined; socket: TLSSocket }> {
+function get(
+  server: ServedRegistry,
+  path: string,
+  agent: HttpsAgent,
+): Promise<{ status: number | undefined; socket: TLSSocket }> {
   return new Promise((resolve, reject) => {
     const request = httpsRequest({ host: "127.0.0.1", port: server.facade.port, path, agent }, (response) => {
       const socket = response.socket as TLSSocket;

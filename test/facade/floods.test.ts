@@ -1,0 +1,215 @@
+import assert from "node:assert/strict";
+import { connect as tlsConnect } from "node:tls";
+import { connect as tcpConnect } from "node:net";
+import { once } from "node:events";
+import { z } from "zod";
+import {
+  ANSWER_BYTES_PER_ADDRESS_MAX,
+  ANSWER_MS_MAX,
+  BODY_MS_MAX,
+  CONNECTIONS_PER_ADDRESS_MAX,
+  CONTROL_FRAMES_BURST,
+  HEADER_PAIRS_MAX,
+  STREAM_RESETS_BURST,
+  STREAMS_MAX,
+} from "../../src/facade/limits.ts";
+import type { Route } from "../../src/facade/route.ts";
+import {
+  FLAG,
+  FRAME,
+  frame,
+  headerBlock,
+  RawConnection,
+  requestHeaders,
+  setting,
+  SETTING_INITIAL_WINDOW_SIZE,
+} from "./frames.ts";
+import { send, ServedRegistry } from "./harness.ts";
+import { TestClock } from "./test-clock.ts";
+
+const LARGE_BYTES = 1_048_576;
+const ENHANCE_YOUR_CALM = 11;
+
+describe("the facade: floods", () => {
+  let server: ServedRegistry;
+  let clock: TestClock;
+  let reached: number;
+
+  beforeEach(async () => {
+    reached = 0;
+    clock = new TestClock();
+    server = await ServedRegistry.start({ clock, routes: [large(), taking()] });
+  });
+  afterEach(() => server.stop());
+
+  const large = (): Route => ({
+    ...{ method: "GET", path: "/large", summary: "large", access: "public" },
+    answers: { 200: { description: "large", schema: z.string() } },
+    handle: () => {
+      reached++;
+      return Promise.resolve({ status: 200, body: Buffer.alloc(LARGE_BYTES, "x") });
+    },
+  });
+  const taking = (): Route => ({
+    ...{ method: "POST", path: "/taking", summary: "takes", access: "public", body: z.object({}) },
+    answers: { 204: { description: "taken" } },
+    handle: () => Promise.resolve({ status: 204 }),
+  });
+
+  /** Somebody who behaves is served meanwhile. */
+  async function assertServing(): Promise<void> {
+    const { status } = await send(server.connect(), { path: "/federation/public" });
+    assert.equal(status, 200);
+  }
+
+  /** The server sees connections close a moment later than we do; until then it refuses a new one at once. */
+  async function servingAgain(): Promise<void> {
+    for (let tries = 0; tries < 100; tries++) {
+      const isServed = await assertServing().then(
+        () => true,
+        () => false,
+      );
+      if (isServed) return;
+    }
+    await assertServing();
+  }
+
+  it("T20 rapid reset: few requests are begun, then the connection ends", async () => {
+    const raw = await RawConnection.open(server);
+    const block = requestHeaders("GET", "/large");
+    for (let i = 0; i < 2_000; i++) {
+      const stream = 2 * i + 1;
+      raw.write(
+        frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, stream, block),
+        frame(FRAME.reset, 0, stream, Buffer.alloc(4)),
+      );
+    }
+    await raw.closed;
+    assert.ok(reached <= STREAM_RESETS_BURST + STREAMS_MAX, `${reached} requests reached a route`);
+    await assertServing();
+  });
+
+  it("T21 header bomb: the stream ends, other streams are served", async () => {
+    const pairs = Array.from({ length: HEADER_PAIRS_MAX * 2 }, (_, i) => [`x-${i}`, "v"] as const);
+    const raw = await RawConnection.open(server);
+    raw.write(frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 1, requestHeaders("GET", "/large", ...pairs)));
+    assert.equal((await raw.frame(FRAME.reset)).readUInt32BE(0), ENHANCE_YOUR_CALM);
+    assert.equal(reached, 0);
+    await assertServing();
+    raw.socket.destroy();
+  });
+
+  it("T21 a header block without end: the connection ends", async () => {
+    const raw = await RawConnection.open(server);
+    raw.write(frame(FRAME.headers, FLAG.endStream, 1, requestHeaders("GET", "/large")));
+    const piece = frame(FRAME.continuation, 0, 1, headerBlock(["x-a", "b".repeat(8_000)]));
+    const flood = (): void => {
+      if (!raw.socket.destroyed) raw.socket.write(piece, () => flood());
+    };
+    flood();
+    await raw.closed;
+    assert.equal(reached, 0);
+    await assertServing();
+  });
+
+  it("T21 HTTP/1.1 headers beyond the bound are refused", async () => {
+    const socket = tlsConnect({
+      host: "127.0.0.1",
+      port: server.facade.port,
+      rejectUnauthorized: false,
+      ALPNProtocols: ["http/1.1"],
+    });
+    await once(socket, "secureConnect");
+    socket.write(`GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: ${"a".repeat(20_000)}\r\n\r\n`);
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    assert.match(answer.toString(), /^HTTP\/1\.1 (?:400|431) /);
+    if (!socket.destroyed) await once(socket, "close");
+    await assertServing();
+  });
+
+  it("T22 zero window: what waits for one address is bounded, and given up in time", async () => {
+    const raw = await RawConnection.open(server, setting(SETTING_INITIAL_WINDOW_SIZE, 0));
+    const block = requestHeaders("GET", "/large");
+    for (let i = 0; i < STREAMS_MAX; i++) raw.write(frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 2 * i + 1, block));
+    while (raw.frames.filter(({ type }) => type === FRAME.headers).length < STREAMS_MAX) await once(raw.socket, "data");
+    assert.ok(reached <= ANSWER_BYTES_PER_ADDRESS_MAX / LARGE_BYTES + 1, `${reached} answers wait`);
+    const refused = await send(server.connect(), { path: "/large" });
+    assert.deepEqual([refused.status, refused.problem?.code], [503, "busy"], "the same address has to read first");
+    assert.equal((await send(server.connect(), { path: "/healthz" })).status, 200);
+    clock.advance(ANSWER_MS_MAX + 1_000);
+    while (raw.frames.filter(({ type }) => type === FRAME.reset).length < reached) await once(raw.socket, "data");
+    await assertServing();
+    raw.socket.destroy();
+  });
+
+  it("T23 a flood of PING or SETTINGS frames ends the connection", async () => {
+    const floods = [frame(FRAME.ping, 0, 0, Buffer.alloc(8)), frame(FRAME.settings, 0, 0)];
+    for (const one of floods) {
+      const raw = await RawConnection.open(server);
+      raw.write(...Array.from({ length: CONTROL_FRAMES_BURST + 10 }, () => one));
+      assert.equal((await raw.frame(FRAME.goaway)).readUInt32BE(4), ENHANCE_YOUR_CALM);
+      await raw.closed;
+    }
+    await assertServing();
+  });
+
+  it("T24 a slow body is given up in time", async () => {
+    const raw = await RawConnection.open(server);
+    raw.write(frame(FRAME.headers, FLAG.endHeaders, 1, requestHeaders("POST", "/taking", ["content-type", "application/json"])));
+    raw.write(frame(FRAME.data, 0, 1, Buffer.from("{")));
+    await assertServing();
+    clock.advance(BODY_MS_MAX + 1_000);
+    assert.ok((await raw.frame(FRAME.headers)).length > 0);
+    assert.match((await raw.frame(FRAME.data)).toString(), /body_too_slow/);
+    raw.socket.destroy();
+  });
+
+  it("T24 a body that ends early leaves nothing behind", async () => {
+    const raw = await RawConnection.open(server);
+    raw.write(frame(FRAME.headers, FLAG.endHeaders, 1, requestHeaders("POST", "/taking", ["content-type", "application/json"])));
+    raw.write(frame(FRAME.data, 0, 1, Buffer.from("{")), frame(FRAME.reset, 0, 1, Buffer.alloc(4)));
+    await assertServing();
+    raw.socket.destroy();
+    await assertServing();
+    assert.deepEqual(server.logged, []);
+  });
+
+  it("T24 HTTP/1.1: headers that come slowly end the connection", async () => {
+    const socket = tlsConnect({
+      host: "127.0.0.1",
+      port: server.facade.port,
+      rejectUnauthorized: false,
+      ALPNProtocols: ["http/1.1"],
+    });
+    await once(socket, "secureConnect");
+    socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n");
+    socket.resume();
+    await once(socket, "close");
+    await assertServing();
+  });
+
+  it("T51 a body beyond the bound is refused before all of it is sent", async () => {
+    const raw = await RawConnection.open(server);
+    const block = (...more: [string, string][]): Buffer =>
+      requestHeaders("POST", "/taking", ["content-type", "application/json"], ...more);
+    const isReset = (stream: number): boolean => raw.frames.some((one) => one.type === FRAME.reset && one.stream === stream);
+    raw.write(frame(FRAME.headers, FLAG.endHeaders, 1, block(["content-length", "10000000"])));
+    while (!isReset(1)) await once(raw.socket, "data");
+    raw.write(frame(FRAME.headers, FLAG.endHeaders, 3, block()));
+    for (let i = 0; i < 5; i++) raw.write(frame(FRAME.data, 0, 3, Buffer.alloc(16_000, " ")));
+    while (!isReset(3)) await once(raw.socket, "data");
+    const answers = raw.frames.filter(({ type }) => type === FRAME.data).map(({ payload }) => payload.toString());
+    assert.equal(answers.length, 2);
+    for (const answer of answers) assert.match(answer, /problem:too_large/);
+    raw.socket.destroy();
+    await assertServing();
+  });
+
+  it("bounds the connections of one address", async () => {
+    const sockets = Array.from({ length: CONNECTIONS_PER_ADDRESS_MAX + 1 }, () => tcpConnect(server.facade.port, "127.0.0.1"));
+    const refused = await Promise.race(sockets.map((socket) => once(socket, "close").then(() => socket)));
+    assert.ok(sockets.includes(refused));
+    for (const socket of sockets) socket.destroy();
+    await servingAgain();
+  });
+});
