@@ -70,6 +70,7 @@ class Home {
 function follow(dataDir: string, address: string): Promise<RegistryNode> {
   return startRegistry({
     ...CONFIG_DEFAULTS,
+    http: null,
     ...{ name: "follower", dataDir, listen: ["/ip4/127.0.0.1/tcp/0"], peers: [address], logLevel: "error" },
   });
 }

@@ -12,6 +12,7 @@ const CALLS_AHEAD = 16;
 const dataDir = process.argv[2] as string;
 const node = await startRegistry({
   ...CONFIG_DEFAULTS,
+  http: null,
   ...{ name: "home", dataDir, listen: ["/ip4/127.0.0.1/tcp/0"], follow: "none", logLevel: "error" },
   requestsPerPeerPerMinuteMax: 100_000,
 });

@@ -8,6 +8,7 @@ if (dataDir === undefined || peer === undefined) throw new Error("usage: real-pr
 
 const node = await startRegistry({
   ...CONFIG_DEFAULTS,
+  http: null,
   ...{ name: "killed", dataDir, listen: ["/ip4/127.0.0.1/tcp/0"], peers: [peer], logLevel: "silent" },
 });
 setInterval(() => {

@@ -47,6 +47,7 @@ describe("registries over libp2p and LevelDB", function () {
   async function start(name: string, peers: readonly string[], more: Partial<RegistryConfig> = {}): Promise<RegistryNode> {
     const node = await startRegistry({
       ...CONFIG_DEFAULTS,
+      http: null,
       ...{ name, dataDir: join(directory, name), listen: ["/ip4/127.0.0.1/tcp/0"], peers, logLevel: "silent" },
       ...more,
     });
