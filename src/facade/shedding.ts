@@ -8,7 +8,8 @@ const PERIOD_MS = 1_000;
 export class Shedding {
   readonly #pressure: () => number;
   #share = 1;
-  #credit = 1;
+  /** Shares that were not served yet, below one request. */
+  #credit = 0;
   #readAtMs = -Infinity;
 
   /** @param pressure above 1 is too much; read once a second */
@@ -19,7 +20,7 @@ export class Shedding {
   /** Whether a request may be served at monotonic time `nowMs`. */
   admits(nowMs: number): boolean {
     this.#adapt(nowMs);
-    this.#credit = Math.min(1, this.#credit + this.#share);
+    this.#credit += this.#share;
     if (this.#credit < 1) return false;
     this.#credit -= 1;
     return true;

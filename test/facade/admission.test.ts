@@ -83,7 +83,7 @@ describe("the facade: admission of registries", () => {
     const request = signed(peer, server, { path });
     const session = server.connect(peer);
     const answers = await Promise.all([send(session, request), send(session, request)]);
-    assert.deepEqual(answers.map(({ problem }) => problem?.code).sort(), [SERVED, "replayed"]);
+    assert.deepEqual(new Set(answers.map(({ problem }) => problem?.code)), new Set([SERVED, "replayed"]));
     assert.equal((await ask(request)).status, 401);
   });
 
@@ -231,7 +231,7 @@ describe("the facade: admission of registries", () => {
       const junk = signed(peer, server, { path: "/federation/public" });
       const answers = await Promise.all(Array.from({ length: 60 }, () => send(session, junk)));
       const counts = Map.groupBy(answers, ({ status }) => status);
-      assert.deepEqual([...counts.keys()].sort(), [400, 429]);
+      assert.deepEqual(new Set(counts.keys()), new Set([400, 429]));
       assert.ok((counts.get(400)?.length ?? 0) < 50);
       assert.equal((await ask(signed(peer, server, { path }))).problem?.code, SERVED, "a known registry is not touched by it");
     });

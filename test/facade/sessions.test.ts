@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { ClientHttp2Session } from "node:http2";
 import { request as httpsRequest, Agent as HttpsAgent } from "node:https";
-import { connect as tlsConnect, type TLSSocket } from "node:tls";
+import { connect as tlsConnect, type ConnectionOptions, type TLSSocket } from "node:tls";
 import { Agent, request as undiciRequest } from "undici";
 import { z } from "zod";
 import type { Route } from "../../src/facade/route.ts";
@@ -181,7 +181,7 @@ describe("the facade: sessions and certificates", () => {
 
 async function handshake(
   server: ServedRegistry,
-  { onSession, ...options }: Parameters<typeof tlsConnect>[0] & { onSession?: (session: Buffer) => void },
+  { onSession, ...options }: ConnectionOptions & { onSession?: (session: Buffer) => void },
 ): Promise<TLSSocket> {
   const socket = tlsConnect({
     ...{
