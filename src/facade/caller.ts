@@ -11,6 +11,11 @@ export interface Caller {
   signedBy(): Promise<string | undefined>;
   /** Whether the operator's token was presented. @throws ProblemError for a wrong one */
   isOperator(): boolean;
+  /**
+   * A request that was counted as a continuation goes on with nothing: it is taken from the budget of requests as well.
+   * @throws ProblemError `too_many_requests`
+   */
+  countAsRequest(): void;
 }
 
 export interface CallerSvid {

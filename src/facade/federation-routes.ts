@@ -16,6 +16,7 @@ import {
   introductionSchema,
 } from "../../protocols/http/introduction-documents.ts";
 import { pageRefusalProblem } from "../../protocols/http/problem.ts";
+import { ProtocolError } from "../../protocols/lib/errors.ts";
 import type { FederationNode } from "../federation-api.ts";
 import { RETRY_AFTER_SECONDS } from "./limits.ts";
 import { ProblemError } from "./problem.ts";
@@ -43,10 +44,13 @@ export function federationRoutes(node: FederationNode): Route[] {
         409: { description: "The base is not known: ask from the beginning" },
         ...REFUSALS,
       },
-      handle: async ({ rawBody }): Promise<Answer> => {
+      isContinuation: hasCursor,
+      handle: async ({ rawBody, caller }): Promise<Answer> => {
         const request = decodePageRequest(rawBody);
         const page = await node.catalogPage(request);
         if (typeof page !== "string") return { status: 200, body: encodePage(page, request) };
+        // Else whatever names some cursor would be free of the budget of requests.
+        if (page !== "busy") caller.countAsRequest();
         const { status, code, detail } = pageRefusalProblem(page);
         throw new ProblemError(status, code, detail, page === "busy" ? { headers: RETRY } : {});
       },
@@ -66,6 +70,16 @@ export function federationRoutes(node: FederationNode): Route[] {
       },
     },
   ];
+}
+
+/** A later page of a walk: a whole sync counts as one request. What does not hold is refused later, as a request. */
+function hasCursor(rawBody: Uint8Array): boolean {
+  try {
+    return decodePageRequest(rawBody).cursor !== undefined;
+  } catch (error) {
+    if (error instanceof ProtocolError) return false;
+    throw error;
+  }
 }
 
 const RETRY = { "retry-after": String(RETRY_AFTER_SECONDS) };

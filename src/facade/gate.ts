@@ -29,7 +29,8 @@ export async function gate(
   if (waitMs > 0) throw throttledProblem("too many requests from your address; send fewer", waitMs);
   switch (route?.access) {
     case "registry":
-      return caller.admitRegistry();
+      await caller.admitRegistry();
+      return route.isContinuation === undefined ? caller.count("request") : undefined;
     case "stranger":
       return caller.limitStranger();
     case "operator":

@@ -25,7 +25,7 @@ function mountRoute(mounted: App, route: Route): void {
       const caller = mounted.callerOf(request);
       const rawBody = request.body instanceof Uint8Array ? request.body : new Uint8Array(0);
       caller.setBody(rawBody);
-      await admitBody(route, caller);
+      await admitBody(route, caller, rawBody);
       const { params, query, headers } = request;
       const call: Call = {
         params: route.params ? fit(route.params, params, "path") : params,
@@ -39,8 +39,13 @@ function mountRoute(mounted: App, route: Route): void {
 }
 
 /** The rest of a registry's admission, whose steps need the body. */
-async function admitBody({ access }: Route, caller: RequestCaller): Promise<void> {
-  if (access === "stranger") await caller.admitStranger();
+async function admitBody(route: Route, caller: RequestCaller, rawBody: Uint8Array): Promise<void> {
+  const { access } = route;
+  if (access === "stranger") {
+    await caller.admitStranger();
+    caller.count("request");
+  }
+  if (route.isContinuation !== undefined) caller.count(route.isContinuation(rawBody) ? "continuation" : "request");
   if (access === "stranger" || access === "registry") await caller.signedBy();
 }
 

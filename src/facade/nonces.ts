@@ -10,8 +10,11 @@ import { facadeKey, facadeRange, type FacadeTable } from "./rows.ts";
 
 /** Nonces are forgotten together, by the time that their request was signed for. */
 const BUCKET_MS = 5_000;
-/** Nonces of one sender that are remembered at a time: more than any sender's requests in twice the skew. */
-export const NONCES_PER_SENDER_MAX = 512;
+/**
+ * Nonces of one sender that are remembered at a time: more than a registry's requests and later pages of syncs in twice the skew,
+ * where its requests are not set higher.
+ */
+export const NONCES_PER_SENDER_MAX = 1_536;
 /** Nonces that are remembered at a time; about 200 bytes each. */
 export const NONCES_MAX = 65_536;
 /** Nonces that wait for the store in one write, and writes that wait in all. */

@@ -1,4 +1,3 @@
-import type { RequestBudget } from "../federation-api.ts";
 import { decodeIntroduction } from "../../protocols/http/introduction-documents.ts";
 import {
   checkAudience,
@@ -14,6 +13,7 @@ import type { Caller, CallerSvid } from "./caller.ts";
 import type { Connection } from "./connections.ts";
 import { bearerToken, isSameToken } from "./operator-token.ts";
 import { ProblemError } from "./problem.ts";
+import type { CountedBudget } from "./rate-fields.ts";
 import { throttledProblem } from "./refusals.ts";
 import type { Services } from "./services.ts";
 
@@ -41,7 +41,7 @@ export class RequestCaller implements Caller {
   #signedBy: Promise<string | undefined> | undefined;
   #answerTo: SignedRequest | undefined;
   #isKnown = false;
-  #budget: RequestBudget | undefined;
+  #budget: CountedBudget | undefined;
 
   constructor(services: Services, connection: Connection, head: RequestHead) {
     this.#services = services;
@@ -63,8 +63,8 @@ export class RequestCaller implements Caller {
     return this.#answerTo;
   }
 
-  /** The sender's budget, once this request was counted. */
-  get budget(): RequestBudget | undefined {
+  /** The sender's budget that this request was counted on last. */
+  get budget(): CountedBudget | undefined {
     return this.#budget;
   }
 
@@ -72,7 +72,7 @@ export class RequestCaller implements Caller {
     this.#body = body;
   }
 
-  /** The steps of a known registry's admission that come before its body is read. @throws ProblemError, ProtocolError */
+  /** The steps of a known registry's admission that come before its request is counted. @throws ProblemError, ProtocolError */
   async admitRegistry(): Promise<void> {
     const request = this.#requireSigned();
     const { node } = this.#services.context;
@@ -90,7 +90,7 @@ export class RequestCaller implements Caller {
     this.#admitIdentity(request, known.bundle, known.isolated);
   }
 
-  /** A registry that introduces itself: its bundle is in the descriptor that its body carries. @throws ProblemError, ProtocolError */
+  /** The same of a registry that introduces itself: its bundle is in the descriptor that its body carries. @throws ProblemError, ProtocolError */
   async admitStranger(): Promise<void> {
     const request = this.#requireSigned();
     const { node, clock } = this.#services.context;
@@ -108,6 +108,18 @@ export class RequestCaller implements Caller {
     const known = await node.knownRegistry(request.id);
     this.#isKnown = known !== undefined;
     this.#admitIdentity(request, descriptor.bundle, known?.isolated === true);
+  }
+
+  /** Takes this request from one of the budgets of the registry that was admitted. @throws ProblemError `too_many_requests` */
+  count(kind: CountedBudget["kind"]): void {
+    const { id } = this.#answerTo as SignedRequest;
+    this.#budget = { kind, ...this.#services.context.node.takeRequest(id, kind) };
+    const { retryAfterMs } = this.#budget;
+    if (retryAfterMs > 0) throw throttledProblem(`your registry's ${kind}s are used up for now`, retryAfterMs);
+  }
+
+  countAsRequest(): void {
+    if (this.#budget?.kind === "continuation") this.count("request");
   }
 
   /** A limit by address, before anything of a stranger is looked at. @throws ProblemError `too_many_requests` */
@@ -169,7 +181,7 @@ export class RequestCaller implements Caller {
   }
 
   #admitIdentity(request: SignedRequest, bundle: string, isIsolated: boolean): void {
-    const { identities, context } = this.#services;
+    const { identities } = this.#services;
     const { tlsVersion } = this.#connection;
     if (tlsVersion !== FEDERATION_TLS) {
       throw new ProblemError(403, "tls_too_old", `registries speak ${FEDERATION_TLS} here, this connection ${tlsVersion}`);
@@ -180,9 +192,6 @@ export class RequestCaller implements Caller {
     }
     this.#answerTo = request;
     if (isIsolated) throw new ProblemError(403, "isolated", `nothing is taken from ${request.id} here`);
-    this.#budget = context.node.takeRequest(request.id);
-    const { retryAfterMs } = this.#budget;
-    if (retryAfterMs > 0) throw throttledProblem("your registry's requests are used up for now", retryAfterMs);
   }
 
   #requireCertificate(): void {

@@ -16,6 +16,11 @@ export interface Route {
   /** Longest body in bytes; BODY_BYTES_MAX by default. */
   readonly bodyBytesMax?: number;
   readonly answers: Readonly<Record<number, AnswerDescription>>;
+  /**
+   * For `registry`: whether a body goes on where an earlier request ended, so that it counts as a continuation. Its sender is
+   * then limited when the body is there, else before.
+   */
+  isContinuation?(rawBody: Uint8Array): boolean;
   /** Served whatever the load is: for those who watch this process. */
   readonly unlimited?: true;
   /** @throws ProblemError for what the caller is told; anything else is a 500 that says nothing */

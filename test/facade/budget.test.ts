@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { connect } from "node:http2";
+import { encodePageRequest } from "../../protocols/http/catalog-documents.ts";
+import { CATALOG_SYNC_PATH, type CatalogPage, type PageRequest } from "../../protocols/http/catalog-page.ts";
+import { verifyCatalogPage } from "../../protocols/http/verify-page.ts";
+import { createWeb } from "../../src/adapters/web/web.ts";
+import { systemRandom } from "../../src/adapters/system/random.ts";
+import { MUTATIONS_MAX } from "../../src/api.ts";
+import { CONFIG_DEFAULTS } from "../../src/config.ts";
+import { checkSvid } from "../../src/identity/svid.ts";
+import { CONTINUATIONS_PER_PEER_PER_MINUTE_MAX } from "../../src/federation.ts";
+import type { Web, WebPeer } from "../../src/ports/web.ts";
+import { silentLog } from "../admin/map-node.ts";
+import { agent, names } from "../node/harness.ts";
+import { clock, send, signed, TestRegistry, type Received, type ServedRegistry } from "./harness.ts";
+import { serveNode, type ServedNode } from "./served-node.ts";
+
+const AGENTS = 10_000;
+const LIMIT = 100;
+/** How many come at once in a flood. */
+const AT_ONCE = 50;
+
+/** Another registry, which has introduced itself. */
+class Follower {
+  readonly #home: ServedNode;
+  readonly #self: TestRegistry;
+  readonly #web: Web;
+
+  private constructor(home: ServedNode, self: TestRegistry) {
+    this.#home = home;
+    this.#self = self;
+    this.#web = createWeb({
+      ...{ clock, random: systemRandom(), log: silentLog, credentials: self.credentials, did: self.did },
+      sign: (bytes) => self.identity.sign(bytes),
+      verifyPeer: (chain, bundle, did) => checkSvid(chain, { did, bundle }, clock.now()),
+      allowPrivateAddresses: true,
+    });
+  }
+
+  static async introduced(home: ServedNode, name: string): Promise<Follower> {
+    const self = await TestRegistry.create(name);
+    const follower = new Follower(home, self);
+    await follower.#web.announce(follower.#peer, { descriptor: self.descriptor() }, NEVER);
+    return follower;
+  }
+
+  get #peer(): WebPeer {
+    const { url, node, credentials } = this.#home;
+    return { url, named: true, did: node.identity().did, bundle: credentials.bundle() };
+  }
+
+  async page(request: PageRequest): Promise<CatalogPage> {
+    const page = await this.#web.catalogPage(this.#peer, request, NEVER);
+    return typeof page === "string" ? assert.fail(page) : page;
+  }
+
+  /** So many requests for one page, as an answer with its headers each. */
+  async flood(request: PageRequest, times: number): Promise<Received[]> {
+    const { url, node } = this.#home;
+    const receiver = { authority: new URL(url).host, registry: { did: node.identity().did } } as ServedRegistry;
+    const { certificate: cert, key } = this.#self.credentials.svid();
+    const session = connect(url, { rejectUnauthorized: false, servername: "localhost", cert, key });
+    const body = encodePageRequest(request);
+    const answers: Received[] = [];
+    while (answers.length < times && !answers.some(({ status }) => status === 429)) {
+      const some = Array.from({ length: AT_ONCE }, () =>
+        send(session, signed(this.#self, receiver, { path: CATALOG_SYNC_PATH, body })),
+      );
+      answers.push(...(await Promise.all(some)));
+    }
+    session.destroy();
+    return answers;
+  }
+
+  close(): Promise<void> {
+    return this.#web.close();
+  }
+}
+
+const NEVER = { signal: new AbortController().signal };
+
+describe("facade: budgets of registries", () => {
+  let home: ServedNode;
+  let followers: Follower[];
+
+  before(async function () {
+    this.timeout(60_000);
+    home = await serveNode();
+    const all = names("agent", AGENTS);
+    for (let at = 0; at < all.length; at += MUTATIONS_MAX)
+      await home.node.mutate(all.slice(at, at + MUTATIONS_MAX).map((name) => ({ op: "put", agent: agent(name) })));
+  });
+  beforeEach(() => {
+    followers = [];
+  });
+  afterEach(() => Promise.all(followers.map((follower) => follower.close())));
+  after(() => home.stop());
+
+  async function introduced(name: string): Promise<Follower> {
+    const follower = await Follower.introduced(home, name);
+    followers.push(follower);
+    return follower;
+  }
+
+  it("counts a sync of many pages as one request", async function () {
+    this.timeout(60_000);
+    const follower = await introduced("follower");
+    const { did } = home.node.identity();
+    let [agents, pages, cursor, after]: [number, number, string | undefined, Uint8Array | undefined] = [
+      0,
+      0,
+      undefined,
+      undefined,
+    ];
+    do {
+      const request: PageRequest = { limit: LIMIT, proofs: "multi", ...(cursor !== undefined && { cursor }) };
+      const page: CatalogPage = await follower.page(request);
+      const verified = verifyCatalogPage(page, { request, did, ...(after !== undefined && { after }) });
+      agents += page.changes.length;
+      pages += 1;
+      [cursor, after] = [page.nextCursor, verified.lastKey];
+    } while (cursor !== undefined);
+    assert.deepEqual([agents, pages], [AGENTS, AGENTS / LIMIT]);
+    assert.ok(pages > CONFIG_DEFAULTS.requestsPerPeerPerMinuteMax / 2, "more than would be served at once as requests");
+  });
+
+  it("T25 a flood of later pages meets a limit of its own, and leaves the requests alone", async function () {
+    this.timeout(60_000);
+    const follower = await introduced("flooder");
+    const request: PageRequest = { limit: 1, proofs: "none" };
+    const { nextCursor: cursor = assert.fail("no second page") } = await follower.page(request);
+    const answers = await follower.flood({ ...request, cursor }, 2 * CONTINUATIONS_PER_PEER_PER_MINUTE_MAX);
+    const served = answers.filter(({ status }) => status === 200);
+    const refused = answers.filter(({ status }) => status === 429);
+    assert.equal(served.length + refused.length, answers.length);
+    assert.ok(refused.length > 0 && served.length > CONFIG_DEFAULTS.requestsPerPeerPerMinuteMax, `${served.length} served`);
+    const [first] = refused;
+    assert.equal(first?.problem?.code, "too_many_requests");
+    assert.match(String(first.headers["ratelimit-policy"]), /^"continuation";q=1200;w=60$/);
+    assert.equal((await follower.page(request)).changes.length, 1);
+  });
+
+  it("T25 a cursor that leads nowhere counts as a request", async () => {
+    const follower = await introduced("liar");
+    const request: PageRequest = { limit: 1, proofs: "none", cursor: "of-no-walk" };
+    const answers = await follower.flood(request, CONFIG_DEFAULTS.requestsPerPeerPerMinuteMax);
+    const bad = answers.filter(({ problem }) => problem?.code === "bad_cursor");
+    assert.ok(bad.length > 0 && bad.length < CONFIG_DEFAULTS.requestsPerPeerPerMinuteMax, `${bad.length} answered`);
+    assert.deepEqual(
+      [
+        ...new Set(answers.map(({ status, problem, headers }) => `${status} ${problem?.code} ${headers["ratelimit-policy"]}`)),
+      ].toSorted(),
+      [`400 bad_cursor "registry";q=100;w=60`, `429 too_many_requests "registry";q=100;w=60`],
+    );
+  });
+});
