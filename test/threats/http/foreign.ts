@@ -1,0 +1,206 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { connect as connectHttp2, type ClientHttp2Session } from "node:http2";
+import { connect as connectTcp } from "node:net";
+import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
+import { encodeBundle } from "../../../protocols/bundle/bundle.ts";
+import { signDescriptor } from "../../../protocols/descriptor/codec.ts";
+import type { DescriptorFields } from "../../../protocols/descriptor/descriptor.ts";
+import { encodeIntroduction, INTRODUCTION_PATH } from "../../../protocols/http/introduction-documents.ts";
+import { CHECKPOINT_PATH } from "../../../protocols/http/head-document.ts";
+import { signRequest } from "../../../protocols/http/signed-request.ts";
+import { certificateIssuer } from "../../../src/adapters/certificates/issuer.ts";
+import { systemRandom } from "../../../src/adapters/system/random.ts";
+import { createRegistryIdentity, type RegistryIdentity } from "../../../src/identity/registry-identity.ts";
+import type { Authority, Validity } from "../../../src/ports/certificates.ts";
+import type { Svid } from "../../../src/ports/credentials.ts";
+import { send, type Received, type Sending } from "../../facade/harness.ts";
+import type { RegistryProcess } from "./process.ts";
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+/** A process that sheds serves at least every tenth request. */
+const SHED_TRIES_MAX = 20;
+
+/** A certificate and its key, PEM. */
+export type Presented = Pick<Svid, "certificate" | "key">;
+
+export interface Signing {
+  readonly method?: string;
+  readonly path: string;
+  readonly body?: Uint8Array;
+  readonly timestampMs?: number;
+  readonly nonce?: Uint8Array;
+  readonly audience?: string;
+  readonly authority?: string;
+}
+
+export interface Connecting {
+  /** Our own by default, `null` for none. */
+  readonly present?: Presented | null;
+  /** As whom the connection comes; our own by default. */
+  readonly address?: string;
+  readonly tls?: ConnectionOptions;
+}
+
+/** Each has a /24 of its own, so that no limit by address is shared. */
+let addresses = 0;
+export function freshAddress(): string {
+  addresses += 1;
+  return `127.${1 + (addresses >> 8)}.${addresses & 0xff}.1`;
+}
+
+/**
+ * Another registry as it is seen on the wire: a key, an authority, a leaf, a descriptor, and requests by hand. It does whatever a
+ * test tells it, right or wrong.
+ */
+export class Foreign {
+  readonly identity: RegistryIdentity;
+  readonly address: string = freshAddress();
+  readonly #sessions = new Set<ClientHttp2Session>();
+  authority: Authority;
+  svid: Svid;
+  /** Of the descriptor that was made last. */
+  sequence = 0;
+  #session: ClientHttp2Session | undefined;
+
+  private constructor(identity: RegistryIdentity, authority: Authority, svid: Svid) {
+    this.identity = identity;
+    this.authority = authority;
+    this.svid = svid;
+  }
+
+  static async create(name: string, leaf: Validity = validFor(HOUR_MS)): Promise<Foreign> {
+    const identity = createRegistryIdentity(randomBytes(32), name);
+    const authority = await newAuthority(identity);
+    return new Foreign(identity, authority, await leafOf(identity, authority, leaf));
+  }
+
+  get did(): string {
+    return this.identity.did;
+  }
+
+  get bundle(): string {
+    return encodeBundle({ authorities: [this.authority.certificate], sequence: 1, refreshHintSeconds: 300 });
+  }
+
+  /** A leaf in our name, whoever's authority signs it. */
+  leaf(validity: Validity = validFor(HOUR_MS), authority: Authority = this.authority): Promise<Svid> {
+    return leafOf(this.identity, authority, validity);
+  }
+
+  /** Another authority and leaf in the place of those before; nobody knows of it until a descriptor says so. */
+  async replaceAuthority(): Promise<void> {
+    this.authority = await newAuthority(this.identity);
+    this.svid = await this.leaf();
+    this.#session = undefined;
+  }
+
+  /** A signed descriptor, of the next sequence unless told otherwise. */
+  describe(more: Partial<DescriptorFields> = {}): Uint8Array {
+    const { did, name, peerId, spiffeId } = this.identity;
+    const nowMs = Date.now();
+    this.sequence = more.sequence ?? this.sequence + 1;
+    const fields = {
+      ...{ did, name, peerId, spiffeId, multiaddrs: [], sequence: this.sequence, issuedAt: nowMs, expiresAt: nowMs + DAY_MS },
+      ...{ catalog: { epoch: 0 }, facade: { urls: [] }, bundle: this.bundle },
+    };
+    return signDescriptor({ ...fields, ...more }, (bytes) => this.identity.sign(bytes));
+  }
+
+  sign(target: RegistryProcess, signing: Signing): Required<Sending> {
+    const { method = "POST", path, body = Buffer.from("{}"), authority = target.authority } = signing;
+    const headers = signRequest(
+      {
+        ...{ method, authority, target: path, body, id: this.did, audience: signing.audience ?? target.did },
+        ...{ timestampMs: signing.timestampMs ?? Date.now(), nonce: signing.nonce ?? randomBytes(16) },
+      },
+      (bytes) => this.identity.sign(bytes),
+    );
+    return { method, path, body, headers: { ":authority": authority, ...headers, "content-type": "application/json" } };
+  }
+
+  /** A request that every registry which is known may make. */
+  signedRead(target: RegistryProcess, more: Partial<Signing> = {}): Sending {
+    const { body: _none, ...request } = this.sign(target, {
+      ...{ method: "GET", path: CHECKPOINT_PATH, body: new Uint8Array(0) },
+      ...more,
+    });
+    return request;
+  }
+
+  announcement(target: RegistryProcess, descriptor: Uint8Array = this.describe()): Required<Sending> {
+    return this.sign(target, { path: INTRODUCTION_PATH, body: encodeIntroduction({ descriptor }) });
+  }
+
+  /** @throws AssertionError unless it is taken */
+  async announce(target: RegistryProcess, descriptor?: Uint8Array): Promise<void> {
+    const { status, body } = await this.ask(target, this.announcement(target, descriptor));
+    assert.equal(status, 200, body.toString());
+  }
+
+  connect(target: RegistryProcess, { present = this.svid, address = this.address, tls }: Connecting = {}): ClientHttp2Session {
+    const session = connectHttp2(target.url, {
+      createConnection: () =>
+        tlsTo(target, address, {
+          ALPNProtocols: ["h2"],
+          ...(present && { cert: present.certificate, key: present.key }),
+          ...tls,
+        }),
+    });
+    session.on("error", () => undefined);
+    this.#sessions.add(session);
+    session.once("close", () => this.#sessions.delete(session));
+    return session;
+  }
+
+  /** One exchange on a connection that is kept; asked again where the process sheds load. */
+  ask(target: RegistryProcess, sending: Sending): Promise<Received> {
+    const isOpen = this.#session?.closed === false && !this.#session.destroyed;
+    const session = isOpen ? this.#session : this.connect(target);
+    this.#session = session;
+    return sendShed(session as ClientHttp2Session, sending);
+  }
+
+  close(): void {
+    for (const session of this.#sessions) session.destroy();
+  }
+}
+
+/** `send` that is patient with a process whose machine is busy: what was shed was not looked at. */
+export async function sendShed(session: ClientHttp2Session, sending: Sending): Promise<Received> {
+  for (let tries = 1; ; tries++) {
+    const answer = await send(session, sending);
+    if (answer.problem?.code !== "busy" || tries === SHED_TRIES_MAX) return answer;
+  }
+}
+
+/** A TLS connection that comes from `address`; errors are the caller's to hear. */
+export function tlsTo(target: RegistryProcess, address: string, options: ConnectionOptions = {}): TLSSocket {
+  const socket = connectTcp({ host: "127.0.0.1", port: target.port, localAddress: address });
+  return connectTls({ socket, servername: "localhost", rejectUnauthorized: false, ...options });
+}
+
+/** Resolves when the handshake is done. */
+export async function handshake(...args: Parameters<typeof tlsTo>): Promise<TLSSocket> {
+  const socket = tlsTo(...args);
+  await once(socket, "secureConnect");
+  return socket;
+}
+
+export function validFor(ms: number): Validity {
+  return { notBeforeMs: Date.now() - 60_000, notAfterMs: Date.now() + ms };
+}
+
+function newAuthority(identity: RegistryIdentity): Promise<Authority> {
+  return certificateIssuer(identity.trustDomain, systemRandom()).createAuthority({
+    notBeforeMs: Date.now() - HOUR_MS,
+    notAfterMs: Date.now() + 7 * DAY_MS,
+  });
+}
+
+function leafOf(identity: RegistryIdentity, authority: Authority, validity: Validity): Promise<Svid> {
+  const request = { ...validity, path: `/registry/${identity.name}`, names: ["localhost", "127.0.0.1"] };
+  return certificateIssuer(identity.trustDomain, systemRandom()).createLeaf(authority, request);
+}
