@@ -6,7 +6,7 @@ import { addressed, sentAnswer, sentProblem, type Sent } from "./answer.ts";
 import { readBody } from "./body.ts";
 import type { Connections } from "./connections.ts";
 import { gate, type GateParts } from "./gate.ts";
-import { BODY_BYTES_MAX, PARAM_LENGTH_MAX } from "./limits.ts";
+import { BODY_BYTES_MAX, PARAM_LENGTH_MAX, UNREAD_BYTES_MAX } from "./limits.ts";
 import { ProblemError } from "./problem.ts";
 import { internalProblem, problemOf } from "./refusals.ts";
 import { RequestCaller } from "./request-caller.ts";
@@ -128,10 +128,23 @@ export function routeOf(request: Request): Route | undefined {
   return (request.routeOptions?.config as { readonly route?: Route } | undefined)?.route;
 }
 
-/** After an answer that did not wait for the whole body: nobody reads the rest (RFC 9113 §8.1, RFC 9112 §9.6). */
+/**
+ * After an answer that did not wait for the whole body. What little is left is read, since clients wait until they have sent it;
+ * more is not (RFC 9113 §8.1, RFC 9112 §9.6).
+ */
 function endWithBody(response: AnyResponse): void {
-  if ("stream" in response) response.stream.once("finish", () => response.stream.close(NO_ERROR));
-  else response.setHeader("connection", "close");
+  if (!("stream" in response)) {
+    response.setHeader("connection", "close");
+    return;
+  }
+  const { stream } = response;
+  let left = UNREAD_BYTES_MAX;
+  stream.once("finish", () => {
+    stream.on("data", (chunk: Buffer) => {
+      left -= chunk.length;
+      if (left < 0) stream.close(NO_ERROR);
+    });
+  });
 }
 
 /** HTTP/2 error codes (RFC 9113 §7). */

@@ -38,6 +38,8 @@ export const REQUEST_CHECK_MS = 1_000;
 export const BODY_BYTES_MAX = 65_536;
 /** A body that is not complete so long after its headers is given up. */
 export const BODY_MS_MAX = 10_000;
+/** Bytes of a refused body that are still taken, and thrown away, before its stream is ended. */
+export const UNREAD_BYTES_MAX = 262_144;
 /** Nesting of a JSON body: canonical documents inside of others. */
 export const BODY_DEPTH_MAX = 20;
 /** Characters of a path parameter: a DID, percent-encoded. */
