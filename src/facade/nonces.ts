@@ -76,13 +76,10 @@ export class Nonces {
    * Uses up the nonce. Resolves when that is durable.
    * @throws ProblemError `replayed`, `too_many_nonces`, `busy`
    */
-  take({ did, nonce, timestampMs }: NonceClaim): Promise<void> {
+  take(claim: NonceClaim): Promise<void> {
     this.#forget();
-    const number = Math.floor(timestampMs / BUCKET_MS);
-    const entry = latin1(concat(sha256(utf8(did)).subarray(0, SENDER_BYTES), nonce));
-    if (timestampMs < this.#forgottenToMs || this.#buckets.get(number)?.entries.has(entry) === true) {
-      throw new ProblemError(401, "replayed", "this request was served before; sign each request anew, with a nonce of its own");
-    }
+    this.refuseUsed(claim);
+    const [number, entry] = [bucketOf(claim), entryOf(claim)];
     if ((this.#perSender.get(senderOf(entry)) ?? 0) >= NONCES_PER_SENDER_MAX || this.#size >= NONCES_MAX) {
       const headers = { "retry-after": String((2 * SKEW_MS_MAX) / 1_000) };
       throw new ProblemError(429, "too_many_nonces", "more requests were signed than we can remember; send fewer", { headers });
@@ -93,6 +90,13 @@ export class Nonces {
       this.#waiting.push({ number, entry, resolve, reject });
       if (!this.#isWriting) void this.#write();
     });
+  }
+
+  /** @throws ProblemError `replayed` when the nonce was used up here */
+  refuseUsed(claim: NonceClaim): void {
+    const isUsed = this.#buckets.get(bucketOf(claim))?.entries.has(entryOf(claim)) === true;
+    if (!isUsed && claim.timestampMs >= this.#forgottenToMs) return;
+    throw new ProblemError(401, "replayed", "this request was served before; sign each request anew, with a nonce of its own");
   }
 
   /** Writes in groups: those that come while one is being written make the next. */
@@ -181,6 +185,14 @@ interface Waiting {
   readonly entry: string;
   readonly resolve: () => void;
   readonly reject: (problem: ProblemError) => void;
+}
+
+function bucketOf({ timestampMs }: NonceClaim): number {
+  return Math.floor(timestampMs / BUCKET_MS);
+}
+
+function entryOf({ did, nonce }: NonceClaim): string {
+  return latin1(concat(sha256(utf8(did)).subarray(0, SENDER_BYTES), nonce));
 }
 
 function rowKey(table: FacadeTable, bucket: number, serial: number): Uint8Array {

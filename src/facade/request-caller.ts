@@ -227,7 +227,11 @@ export class RequestCaller implements Caller {
     checkSignature(request);
     const { id: did, nonce, timestampMs } = request;
     const { registryNonces, otherNonces } = this.#services;
-    await (this.#isKnown ? registryNonces : otherNonces).take({ did, nonce, timestampMs });
+    const claim = { did, nonce, timestampMs };
+    const [own, other] = this.#isKnown ? [registryNonces, otherNonces] : [otherNonces, registryNonces];
+    // Who is known now may have been a stranger when it used this nonce, and the other way round.
+    other.refuseUsed(claim);
+    await own.take(claim);
     return did;
   }
 }

@@ -20,8 +20,8 @@ import type { RegistryProcess } from "./process.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-/** A process that sheds serves at least every tenth request. */
-const SHED_TRIES_MAX = 20;
+/** A process that sheds serves at least every tenth request, whosever that is. */
+const SHED_TRIES_MAX = 200;
 
 /** A certificate and its key, PEM. */
 export type Presented = Pick<Svid, "certificate" | "key">;
