@@ -106,7 +106,7 @@ class FacadeServer implements Facade {
 
   async serve(context: FacadeContext, more: readonly Route[] = []): Promise<void> {
     const services = await openServices(context);
-    const shedding = new Shedding(() => context.pressure.current());
+    const shedding = new Shedding(() => context.pressure.eventLoop());
     const app = new App({
       ...{ server: this.#server, connections: this.#connections, pending: this.#pending, services, shedding },
     });

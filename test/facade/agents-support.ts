@@ -3,8 +3,9 @@ import { randomBytes } from "node:crypto";
 import { signAgent } from "../../protocols/record/signature.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
 import { systemRandom } from "../../src/adapters/system/random.ts";
+import { CONFIG_DEFAULTS } from "../../src/config.ts";
 import { adminRoutes } from "../../src/facade/admin/routes.ts";
-import { agentRoutes } from "../../src/facade/agents/routes.ts";
+import { agentRoutes, type AgentLimits } from "../../src/facade/agents/routes.ts";
 import type { Caller, CallerSvid } from "../../src/facade/caller.ts";
 import type { FacadeContext } from "../../src/facade/context.ts";
 import { ProblemError } from "../../src/facade/problem.ts";
@@ -53,9 +54,9 @@ export class Api {
   readonly context: FacadeContext;
   readonly routes: readonly Route[];
 
-  constructor(context: FacadeContext, requestStop?: () => void) {
+  constructor(context: FacadeContext, requestStop?: () => void, limits: AgentLimits = CONFIG_DEFAULTS) {
     this.context = context;
-    this.routes = [...agentRoutes(context), ...adminRoutes(context, requestStop)];
+    this.routes = [...agentRoutes(context, limits), ...adminRoutes(context, requestStop)];
   }
 
   static over(world: World, { node, identity }: TestNode, more: Partial<FacadeContext> = {}): Api {
@@ -103,7 +104,15 @@ export const WALL_MS = 1_893_456_000_000;
 export function contextOf(node: RunningNode, identity: RegistryIdentity, store: Store = new MemoryStore()): FacadeContext {
   const clock = { now: () => WALL_MS, monotonic: () => 0, after: () => () => {} };
   return {
-    ...{ node, identity, clock, random: systemRandom(), log: silentLog, pressure: { current: () => 0 }, store },
+    ...{
+      node,
+      identity,
+      clock,
+      random: systemRandom(),
+      log: silentLog,
+      pressure: { current: () => 0, eventLoop: () => 0 },
+      store,
+    },
     credentials: { bundle: () => "{}" } as unknown as Credentials,
     ...{ domain: null, urls: () => [URL_OF_REGISTRY], operatorToken: "token" },
   };

@@ -219,7 +219,7 @@ export class ServedRegistry {
         random: systemRandom(),
         log,
       },
-      ...{ pressure: { current: options.pressure ?? (() => 0) }, store: options.store ?? new MemoryStore() },
+      ...{ pressure: { current: () => 0, eventLoop: options.pressure ?? (() => 0) }, store: options.store ?? new MemoryStore() },
       ...{
         domain: options.domain ?? null,
         urls: options.urls ?? (() => [`https://127.0.0.1:${facade.port}`]),

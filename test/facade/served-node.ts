@@ -43,9 +43,9 @@ export async function serveNode(requestStop?: () => void): Promise<ServedNode> {
   const url = `https://127.0.0.1:${facade.port}`;
   const context: FacadeContext = {
     ...{ node, identity, credentials, clock, random, log: silentLog, store, domain: null },
-    ...{ pressure: { current: () => 0 }, urls: () => [url], operatorToken: OPERATOR_TOKEN },
+    ...{ pressure: { current: () => 0, eventLoop: () => 0 }, urls: () => [url], operatorToken: OPERATOR_TOKEN },
   };
-  await facade.serve(context, [...agentRoutes(context), ...adminRoutes(context, requestStop)]);
+  await facade.serve(context, [...agentRoutes(context, CONFIG_DEFAULTS), ...adminRoutes(context, requestStop)]);
   const stop = async (): Promise<void> => {
     await facade.close();
     await node.stop();

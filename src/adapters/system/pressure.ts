@@ -17,19 +17,22 @@ export function systemPressure(): SystemPressure {
   delay.enable();
   let cpu = process.cpuUsage();
   let readAtMs = performance.now();
-  let newest = 0;
+  let newest = { current: 0, eventLoop: 0 };
+  const read = (): typeof newest => {
+    const nowMs = performance.now();
+    // Shares of a shorter time are chance.
+    if (nowMs - readAtMs < PERIOD_MS_MIN) return newest;
+    const used = process.cpuUsage(cpu);
+    const cpuShare = (used.user + used.system) / MICROSECONDS_PER_MS / (nowMs - readAtMs);
+    const eventLoop = delayShare(delay);
+    newest = { eventLoop, current: Math.max(eventLoop, cpuShare / CPU_SHARE_MAX) };
+    [cpu, readAtMs] = [process.cpuUsage(), nowMs];
+    delay.reset();
+    return newest;
+  };
   return {
-    current: () => {
-      const nowMs = performance.now();
-      // Shares of a shorter time are chance.
-      if (nowMs - readAtMs < PERIOD_MS_MIN) return newest;
-      const used = process.cpuUsage(cpu);
-      const cpuShare = (used.user + used.system) / MICROSECONDS_PER_MS / (nowMs - readAtMs);
-      newest = Math.max(delayShare(delay), cpuShare / CPU_SHARE_MAX);
-      [cpu, readAtMs] = [process.cpuUsage(), nowMs];
-      delay.reset();
-      return newest;
-    },
+    current: () => read().current,
+    eventLoop: () => read().eventLoop,
     close: () => void delay.disable(),
   };
 }

@@ -14,6 +14,7 @@ describe("the pressure of this process", () => {
       const busy = pressure.current();
       assert.ok(busy > 1, `${busy}`);
       assert.equal(pressure.current(), busy);
+      assert.ok(pressure.eventLoop() > 1, `${pressure.eventLoop()}`);
     } finally {
       pressure.close();
     }
