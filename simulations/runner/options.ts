@@ -39,7 +39,7 @@ Runs real registries on virtual time, over a network that fails as a seed says, 
   --seeds K         runs, each with the next seed (10)
   --seed S          the first seed (1)
   --regressions     runs every seed of simulations/regressions.json instead
-  --workers W       threads (one for each core); the result does not depend on it
+  --workers W       processes (one for each core); the result does not depend on it
   --log, --trace    print what the machines log, or the trace itself, to stderr
   --json            the last line of stdout is one object; progress goes to stderr
 

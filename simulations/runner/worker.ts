@@ -1,4 +1,3 @@
-import { parentPort, workerData } from "node:worker_threads";
 import type { StartNode } from "../federation/start-node.ts";
 import { scenarioNamed } from "../scenarios/index.ts";
 import { runSeed, type RunReport } from "../scenarios/run.ts";
@@ -12,12 +11,19 @@ export interface WorkerSettings {
   readonly trace: boolean;
 }
 
-const settings = workerData as WorkerSettings;
+export type WorkerAnswer = { readonly report: RunReport } | { readonly failure: string };
+
+const settings = JSON.parse(process.argv[2] as string) as WorkerSettings;
+const answer = (message: WorkerAnswer, sent?: () => void): void => void process.send?.(message, undefined, {}, sent);
 const { startNode } = (await import(settings.nodeModule)) as { readonly startNode: StartNode };
 const print = (line: string): void => void process.stderr.write(line.endsWith("\n") ? line : `${line}\n`);
 
-parentPort?.on("message", (request: RunRequest) => {
-  void runOne(request).then((report) => parentPort?.postMessage(report));
+// Whatever a run let loose counts against it; what else it would do is not worth waiting for.
+process.on("uncaughtException", (error: unknown) => {
+  answer({ failure: error instanceof Error ? (error.stack ?? error.message) : String(error) }, () => process.exit(1));
+});
+process.on("message", (request: RunRequest) => {
+  void runOne(request).then((report) => answer({ report }));
 });
 
 async function runOne({ scenario: name, nodes, seed }: RunRequest): Promise<RunReport> {

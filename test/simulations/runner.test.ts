@@ -30,7 +30,7 @@ describe("simulations/runner: one seed, one trace", function () {
   this.timeout(TIMEOUT_MS);
   const run = ["--scenario", "churn", "--nodes", "4", "--seeds", "3", "--seed", "5", "--json"];
 
-  it("gives the same trace hash in two processes, whatever the number of threads", async () => {
+  it("gives the same trace hash in two processes, whatever the number of workers", async () => {
     const [a, b] = [summaryOf(await simulate("honest", ...run)), summaryOf(await simulate("honest", ...run, "--workers", "1"))];
     assert.match(a.traceHash, /^[0-9a-f]{64}$/);
     assert.deepEqual(a, b);
