@@ -43,6 +43,8 @@ export interface AgentReader {
    * @throws NodeError `invalid` for a name of several agents
    */
   readAgent(didOrName: string): Promise<AgentDocument | undefined>;
+  /** Whether our own catalogue has the agent. */
+  publishes(did: string): Promise<boolean>;
 }
 
 export interface AgentDocument {

@@ -74,7 +74,7 @@ export async function startRegistry(config: RegistryConfig, requestStop?: () => 
       const { credentials, served: urls, operatorToken } = face;
       const context = { node, identity, credentials, ...system, pressure, store, domain: config.domain, urls, operatorToken };
       credentials.onChange((what) => (what === "bundle" ? node.facadeChanged() : undefined));
-      await face.facade.serve(context, [...agentRoutes(context), ...adminRoutes(context, requestStop)]);
+      await face.facade.serve(context, [...agentRoutes(context, config), ...adminRoutes(context, requestStop)]);
     }
     return { ...node, ...(face && { credentials: face.credentials }), stop: () => opened.close() };
   } catch (error) {

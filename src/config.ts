@@ -40,6 +40,8 @@ export interface RegistryConfig {
   readonly connectionsMax: number;
   /** Requests that one peer may make of us in a minute; a whole sync session counts as one. */
   readonly requestsPerPeerPerMinuteMax: number;
+  /** Agents that their own keys alone may register over HTTPS, in all; 0 leaves registering to the operator. */
+  readonly selfRegisteredAgentsMax: number;
 }
 
 /** Every registry that is met, none, or exactly these (DIDs). */
@@ -77,6 +79,7 @@ export const CONFIG_DEFAULTS: RegistryConfig = {
   registriesMax: 4_096,
   connectionsMax: 300,
   requestsPerPeerPerMinuteMax: 100,
+  selfRegisteredAgentsMax: 10_000,
 };
 
 export const ADDRESSES_MAX = 16;
@@ -86,6 +89,8 @@ const AGENTS_PER_REPLICA_CEILING = 100_000_000;
 const REGISTRIES_CEILING = 1_000_000;
 const CONNECTIONS_CEILING = 10_000;
 const REQUESTS_CEILING = 1_000_000;
+/** All of them are looked at when there is no room. */
+const SELF_REGISTERED_CEILING = 100_000;
 /** Shorter ones would be renewed more often than their handshakes are worth. */
 const SVID_LIFETIME_SECONDS_MIN = 4;
 const SVID_LIFETIME_SECONDS_MAX = 86_400;
@@ -217,6 +222,7 @@ const fields: z.ZodType<RegistryConfig> = z.strictObject({
   registriesMax: bound(1, REGISTRIES_CEILING),
   connectionsMax: bound(1, CONNECTIONS_CEILING),
   requestsPerPeerPerMinuteMax: bound(1, REQUESTS_CEILING),
+  selfRegisteredAgentsMax: bound(0, SELF_REGISTERED_CEILING),
 });
 
 /** A rule over several fields: the mistake is told of `field`, whatever else is wrong. */

@@ -30,6 +30,8 @@ export interface KnownRegistry {
   readonly bundle: string | undefined;
   /** Nothing of it is taken any more. */
   readonly isolated: boolean;
+  /** Of its web face, the best one; absent where it has none. */
+  readonly url?: string;
 }
 
 export interface RequestBudget {

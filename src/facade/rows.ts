@@ -10,6 +10,8 @@ const TABLES = {
   otherNonces: "o",
   /** Idempotency keys (see `agents/`). */
   idempotency: "i",
+  /** DID of an agent that its own key alone let in → nothing (see `agents/self-registered.ts`). */
+  selfRegistered: "s",
 } as const;
 
 export type FacadeTable = keyof typeof TABLES;

@@ -310,7 +310,9 @@ export class MembershipActor implements Actor<MembershipMessage> {
   #known(did: string): KnownRegistry | undefined {
     if (this.#operator.isRemoved(did)) return { bundle: undefined, isolated: true };
     const descriptor = this.#members.get(did)?.descriptor;
-    return descriptor && { bundle: descriptor.bundle, isolated: this.#evidence.has(did) };
+    if (descriptor === undefined) return undefined;
+    const url = descriptor.facade?.urls[0];
+    return { bundle: descriptor.bundle, isolated: this.#evidence.has(did), ...(url !== undefined && { url }) };
   }
 
   #learn(bytes: Uint8Array, peerId: string | undefined): void {

@@ -27,6 +27,7 @@ export interface Proofs {
   readonly svid?: CallerSvid;
   readonly signedBy?: string;
   readonly operator?: boolean;
+  readonly address?: string;
 }
 
 export const OPERATOR: Proofs = { operator: true };
@@ -59,13 +60,18 @@ export class Api {
     this.routes = [...agentRoutes(context, limits), ...adminRoutes(context, requestStop)];
   }
 
-  static over(world: World, { node, identity }: TestNode, more: Partial<FacadeContext> = {}): Api {
+  static over(
+    world: World,
+    { node, identity }: TestNode,
+    more: Partial<FacadeContext> = {},
+    limits: AgentLimits = CONFIG_DEFAULTS,
+  ): Api {
     const clock = {
       now: () => Math.floor(WALL_MS + world.simulation.nowMs),
       monotonic: () => world.simulation.nowMs,
       after: () => () => {},
     };
-    return new Api({ ...contextOf(node as RunningNode, identity), clock, ...more });
+    return new Api({ ...contextOf(node as RunningNode, identity), clock, ...more }, undefined, limits);
   }
 
   /** @param path without a query, percent-encoded */
@@ -118,9 +124,9 @@ export function contextOf(node: RunningNode, identity: RegistryIdentity, store: 
   };
 }
 
-function callerOf({ svid, signedBy, operator = false }: Proofs): Caller {
+function callerOf({ svid, signedBy, operator = false, address = "192.0.2.1" }: Proofs): Caller {
   return {
-    address: "192.0.2.1",
+    address,
     svid: () => Promise.resolve(svid),
     signedBy: () => Promise.resolve(signedBy),
     isOperator: () => operator,

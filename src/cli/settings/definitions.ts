@@ -187,6 +187,15 @@ export const SETTINGS: readonly Setting[] = [
     help: "requests that one peer may make in a minute; a whole sync counts as one",
     fix: "use a whole number, such as 600",
   },
+  {
+    field: "selfRegisteredAgentsMax",
+    variable: "REGISTRY_SELF_REGISTERED_AGENTS_MAX",
+    flag: "--self-registered-agents-max",
+    argument: "number",
+    kind: "integer",
+    help: "agents that anybody may register over HTTPS with nothing but their own keys; 0 leaves it to the operator",
+    fix: "use a whole number, such as 10000, or 0",
+  },
 ];
 
 /** The text that gives `setting` its default; empty where the default is nothing. */

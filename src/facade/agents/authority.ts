@@ -18,6 +18,8 @@ export interface Authority {
   readonly caller: string;
   /** Everything, the home's own fields too; else only what is the agent's own. */
   readonly isOperator: boolean;
+  /** The agent's own key and nothing else: anybody could have made it. */
+  readonly isOwnKeyAlone: boolean;
 }
 
 /**
@@ -31,15 +33,15 @@ export async function authorise(
   caller: Caller,
   target: Target,
 ): Promise<Authority> {
-  if (caller.isOperator()) return { caller: "operator", isOperator: true };
+  if (caller.isOperator()) return { caller: "operator", isOperator: true, isOwnKeyAlone: false };
   const svid = await caller.svid();
   if (svid?.did === identity.did) {
     const isOperator = svid.path.startsWith("/operator/") || svid.spiffeId === identity.spiffeId;
-    if (isOperator || isNamed(svid.path, target.names)) return { caller: svid.spiffeId, isOperator };
+    if (isOperator || isNamed(svid.path, target.names)) return { caller: svid.spiffeId, isOperator, isOwnKeyAlone: false };
   }
   const signer = await caller.signedBy();
-  if (signer === target.did) return { caller: signer, isOperator: false };
-  if (target.isSignedRecord && isSelfCertified(target.did)) return { caller: target.did, isOperator: false };
+  if (signer === target.did) return { caller: signer, isOperator: false, isOwnKeyAlone: true };
+  if (target.isSignedRecord && isSelfCertified(target.did)) return { caller: target.did, isOperator: false, isOwnKeyAlone: true };
   if (svid === undefined && signer === undefined) throw nothingPresented(target.did);
   const presented = [svid?.spiffeId, signer].filter(Boolean).join(" and ");
   throw new ProblemError(403, "authority_required", `${presented} may not write ${target.did}; ${waysIn(target.did)}`);

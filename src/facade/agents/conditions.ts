@@ -27,13 +27,14 @@ export type WriteCondition = Pick<Extract<Mutation, { op: "put" }>, "mode" | "if
 /**
  * `If-Match` and `If-None-Match` of a write (RFC 9110 §13.2.2) as the catalogue knows conditions, so that they hold at the moment
  * of the write.
+ * @param elsewhere DID of the home whose record is shown where we have none
  * @throws ProblemError `bad_condition`, `precondition_failed`
  */
-export function writeCondition(headers: IncomingHttpHeaders, current: Current | undefined): WriteCondition {
+export function writeCondition(headers: IncomingHttpHeaders, current: Current | undefined, elsewhere?: string): WriteCondition {
   const { "if-match": match, "if-none-match": noneMatch } = headers;
   if (match === undefined && noneMatch === undefined) return { mode: "upsert", given: false };
   const tag = current && entityTag(current.hash);
-  if (match !== undefined && !lists(match, "If-Match", tag, false)) throw failed(current);
+  if (match !== undefined && !lists(match, "If-Match", tag, false)) throw failed(current, reasonOf(current, elsewhere));
   if (noneMatch !== undefined && lists(noneMatch, "If-None-Match", tag, true)) throw failed(current);
   if (current === undefined) return { mode: "create", given: true };
   return { mode: "update", given: true, ...(match?.trim() !== "*" && { ifRevision: current.revision }) };
@@ -47,10 +48,9 @@ export function failed(current: Current | undefined, reason: string = reasonOf(c
   });
 }
 
-function reasonOf(current: Current | undefined): string {
-  return current === undefined
-    ? "there is no such agent in this registry now"
-    : `the agent is at revision ${current.revision} now`;
+function reasonOf(current: Current | undefined, elsewhere?: string): string {
+  if (current !== undefined) return `the agent is at revision ${current.revision} now`;
+  return `there is no such agent in this registry now${elsewhere === undefined ? "" : `, its home is ${elsewhere}`}`;
 }
 
 const TAG = String.raw`(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"`;

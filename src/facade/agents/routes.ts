@@ -1,9 +1,11 @@
 import { RECORD_BYTES_MAX } from "../../../protocols/record/record.ts";
+import type { RegistryConfig } from "../../config.ts";
 import type { FacadeContext } from "../context.ts";
 import type { AnswerDescription, Route } from "../route.ts";
 import { agentInputDocument, agentParams, listParams, pageDocument, proofDocument, recordDocument } from "./documents.ts";
 import { Idempotency } from "./idempotency.ts";
 import { listAgents, proveAgent, readAgent } from "./reading.ts";
+import { SelfRegistered } from "./self-registered.ts";
 import { createAgent, deleteAgent, replaceAgent, type Writing } from "./writing.ts";
 
 const record = (description: string): AnswerDescription => ({ description, schema: recordDocument });
@@ -12,15 +14,25 @@ const says = (description: string): AnswerDescription => ({ description });
 const REFUSALS: Readonly<Record<number, AnswerDescription>> = {
   400: says("the record does not hold"),
   401: says("nothing was presented that allows it, or the agent's signature does not hold"),
-  403: says("what was presented does not suffice, or the agent is another registry's"),
+  403: says(
+    "what was presented does not suffice, or the agent is another registry's, or only the operator registers agents here",
+  ),
   409: says("the agent exists, its name is taken, or the same request is still running"),
   413: says("the record is too large"),
   422: says("the Idempotency-Key belongs to another request"),
 };
 
+const REGISTRATION_REFUSALS: Readonly<Record<number, AnswerDescription>> = {
+  429: says("too many agents were registered from this address: see Retry-After"),
+  507: says("no more agents are registered by their own keys alone"),
+};
+
+export type AgentLimits = Pick<RegistryConfig, "selfRegisteredAgentsMax">;
+
 /** The agents of all catalogues that this registry holds for readers, its own for writers. */
-export function agentRoutes(context: FacadeContext): Route[] {
-  const writing: Writing = { context, idempotency: new Idempotency(context.store, context.clock) };
+export function agentRoutes(context: FacadeContext, { selfRegisteredAgentsMax }: AgentLimits): Route[] {
+  const idempotency = new Idempotency(context.store, context.clock);
+  const writing: Writing = { context, idempotency, selfRegistered: new SelfRegistered(context, selfRegisteredAgentsMax) };
   return [...readers(context), ...writers(writing)];
 }
 
@@ -61,7 +73,7 @@ function writers(writing: Writing): Route[] {
     {
       ...{ method: "POST", path: "/agents", access: "owner", ...body },
       summary: "Registers an agent; without a DID one is minted from its humanReadableId",
-      answers: { 201: record("the record as it is published"), ...REFUSALS },
+      answers: { 201: record("the record as it is published"), ...REFUSALS, ...REGISTRATION_REFUSALS },
       handle: (call) => createAgent(writing, call),
     },
     {
@@ -71,6 +83,7 @@ function writers(writing: Writing): Route[] {
         200: record("the record as it is published"),
         201: record("the same, of a new agent"),
         ...REFUSALS,
+        ...REGISTRATION_REFUSALS,
         412: says("the agent is not what the condition says"),
       },
       handle: (call) => replaceAgent(writing, call),

@@ -13,11 +13,13 @@ import type { AgentDocumentInput } from "./documents.ts";
 import type { Idempotency, Outcome } from "./idempotency.ts";
 import { lookUp, type Lookup } from "./own-records.ts";
 import { pathOf } from "./reading.ts";
+import type { SelfRegistered } from "./self-registered.ts";
 
 /** A write goes to our own catalogue and nowhere else; the catalogue checks what is written, as on every way in. */
 export interface Writing {
   readonly context: FacadeContext;
   readonly idempotency: Idempotency;
+  readonly selfRegistered: SelfRegistered;
 }
 
 /** `POST /agents`. @throws ProblemError, ProtocolError, NodeError */
@@ -41,7 +43,7 @@ export async function replaceAgent(writing: Writing, call: Call): Promise<Answer
 }
 
 /** `DELETE /agents/{did}`. @throws ProblemError, ProtocolError, NodeError */
-export async function deleteAgent({ context, idempotency }: Writing, call: Call): Promise<Answer> {
+export async function deleteAgent({ context, idempotency, selfRegistered }: Writing, call: Call): Promise<Answer> {
   refuseCrossOrigin(context, call);
   const { did } = call.params as { did: string };
   checkIsOurs(context, did);
@@ -51,17 +53,19 @@ export async function deleteAgent({ context, idempotency }: Writing, call: Call)
   return idempotency.once({ caller, method: "DELETE", call }, async () => {
     // Once more: what was known before may be what an earlier request under this key has changed.
     const { own, elsewhere } = await lookUp(context.node, did);
+    // Before its conditions: they count only for what would be done without them (RFC 9110 §13.2.1).
+    if (own === undefined) throw await notHere(context, did, elsewhere);
     const condition = writeCondition(call.headers, own);
-    if (own === undefined) throw notHere(did, elsewhere);
     const { ifRevision } = condition;
-    const result = await mutate(context, { op: "delete", did, ...(ifRevision !== undefined && { ifRevision }) });
+    const remove: Mutation = { op: "delete", did, ...(ifRevision !== undefined && { ifRevision }) };
+    const result = await selfRegistered.remove(did, () => mutate(context, remove));
     if (result.outcome === "refused") throw refusal(result, condition);
     return { answer: { status: 204 }, wrote: true };
   });
 }
 
 async function put(
-  { context, idempotency }: Writing,
+  { context, idempotency, selfRegistered }: Writing,
   call: Call,
   method: "POST" | "PUT",
   did: string,
@@ -81,15 +85,22 @@ async function put(
   const authority = await authorise(context, call.caller, target);
   return idempotency.once({ caller: authority.caller, method, call }, async () => {
     const found = await lookUp(context.node, did);
-    const condition: WriteCondition =
-      method === "POST" ? { mode: "create", given: false } : writeCondition(call.headers, found.own);
-    const { given: _given, ...rest } = condition;
+    if (method === "POST" && found.own !== undefined) throw exists(`the agent exists, at revision ${found.own.revision}`);
+    const condition = method === "POST" ? CREATE : writeCondition(call.headers, found.own, found.elsewhere);
+    const { isOwnKeyAlone } = authority;
+    // Whoever changes an agent that is deleted in this moment must not register it again without being counted.
+    const mode = isOwnKeyAlone && found.own !== undefined ? "update" : (condition.mode ?? "upsert");
+    const { given: _given, ...rest } = { ...condition, mode };
     const agent = { ...inputOf(body, authority, found), did } as AgentInput;
-    const result = await mutate(context, { op: "put", agent, ...rest });
+    const write = (): Promise<MutationResult> => mutate(context, { op: "put", agent, ...rest });
+    const isCounted = isOwnKeyAlone && mode !== "update";
+    const result = await (isCounted ? selfRegistered.register(did, call.caller, write) : write());
     if (result.outcome === "refused") throw refusal(result, condition);
     return written(context, did, result);
   });
 }
+
+const CREATE: WriteCondition = { mode: "create", given: false };
 
 /** What the home sets is set anew; its opinion of the agent is nobody else's to give. @throws ProblemError `not_yours` */
 function inputOf(body: AgentDocumentInput, { isOperator }: Authority, { own }: Lookup): Record<string, unknown> {
@@ -136,11 +147,13 @@ function checkIsOurs({ identity }: FacadeContext, did: string): void {
 
 const DID_SHOWN_MAX = 120;
 
-function notHere(did: string, elsewhere: string | undefined): ProblemError {
-  const where = elsewhere === undefined ? "" : `; its home is ${elsewhere}, write it there`;
-  return new ProblemError(404, "not_found", `this registry publishes no agent ${did}${where}`, {
-    ...(elsewhere !== undefined && { extra: { home: elsewhere } }),
-  });
+async function notHere({ node }: FacadeContext, did: string, home: string | undefined): Promise<ProblemError> {
+  const detail = `this registry publishes no agent ${did}`;
+  if (home === undefined) return new ProblemError(404, "not_found", detail);
+  const url = (await node.knownRegistry(home))?.url;
+  const where = url === undefined ? home : `${home} (${url})`;
+  const extra = { home, ...(url !== undefined && { url }) };
+  return new ProblemError(404, "not_found", `${detail}; its home is ${where}, write it there`, { extra });
 }
 
 /** Statuses of what the catalogue refuses; all else is a document that does not hold. */
@@ -161,7 +174,7 @@ function refusal(
 ): ProblemError {
   // The record was another one at the moment of the write than when the condition was looked at.
   if (given && (code === "revision_conflict" || code === "not_found")) return failed(undefined, reason);
-  if (mode === "create" && code === "revision_conflict") return new ProblemError(409, "exists", `${reason}: change it with PUT`);
+  if (mode === "create" && code === "revision_conflict") return exists(reason);
   const status = REFUSED[code] ?? 400;
   const signature = code === "bad_signature" ? "; agent_signature covers this registry and the agent's next revision" : "";
   return new ProblemError(status, code, reason + signature, {
@@ -170,6 +183,10 @@ function refusal(
       ...(status === 503 && { "retry-after": RETRY_AFTER_SECONDS }),
     },
   });
+}
+
+function exists(reason: string): ProblemError {
+  return new ProblemError(409, "exists", `${reason}: change it with PUT`);
 }
 
 const RETRY_AFTER_SECONDS = "2";
