@@ -1,26 +1,23 @@
-import { encodeCommit } from "../../protocols/checkpoint/commit.ts";
 import type { SignedHead } from "../../protocols/checkpoint/head.ts";
-import { commitLeafHash } from "../../protocols/checkpoint/log.ts";
 import { EMPTY } from "../../protocols/checkpoint/map.ts";
-import { checkpointOrigin, encodeCheckpoint, openCheckpoint, type Checkpoint } from "../../protocols/checkpoint/note.ts";
+import { openCheckpoint, type Checkpoint } from "../../protocols/checkpoint/note.ts";
 import { equal, hex } from "../../protocols/lib/bytes.ts";
 import { decodeRecord } from "../../protocols/record/codec.ts";
 import { hlcTime } from "../../protocols/record/hlc.ts";
 import type { Actor, Context, Outcome, Reply } from "../actors/actor.ts";
 import { Stash } from "../actors/stash.ts";
 import { NodeError, type CatalogStatus, type MutationResult } from "../api.ts";
-import type { Clock } from "../ports/clock.ts";
-import type { Log } from "../ports/log.ts";
-import type { Random } from "../ports/random.ts";
-import type { Store, StoreOperation } from "../ports/store.ts";
+import type { StoreOperation } from "../ports/store.ts";
 import type { Catalogue, Change } from "./catalogue.ts";
 import { collect, decide, lookUp, type Queued } from "./group-commit.ts";
 import { loadCatalogue } from "./load.ts";
 import type { CatalogMessage, Published } from "./messages.ts";
 import { CatalogueQueries } from "./queries.ts";
 import { Pruning } from "./prune.ts";
-import { Repairs, type LostRecord } from "./repairs.ts";
+import type { CatalogOptions } from "./options.ts";
+import { Repairs } from "./repairs.ts";
 import { OWN_CATALOGUE, rowKey } from "./rows.ts";
+import { signVersion, type SignedVersion } from "./sign-version.ts";
 import type { RunTask } from "./tasks.ts";
 
 /** After a commit the next one waits this long, so that a busy catalogue signs at most 4 versions a second. */
@@ -38,23 +35,6 @@ export const STASH_MESSAGES_MAX = 4_096;
 export const EPOCH_JUMP_MAX = 65_536;
 
 const UNSURE = "waiting for peers to show our newest version: the data directory, or its key, was copied or restored";
-
-export interface CatalogOptions {
-  readonly did: string;
-  readonly sign: (bytes: Uint8Array) => Uint8Array;
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  /** The data directory was copied or restored: nothing is signed before `own_head` or `head_settled` came. */
-  readonly unsure: boolean;
-  /** Called once that doubt is over. */
-  readonly settled: (() => void) | undefined;
-  /** Called after a version is durable. */
-  readonly publish: (version: Published) => void;
-  /** Asks peers for bytes that we lost; `undefined` when none has them. */
-  readonly refetch: (lost: LostRecord, signal: AbortSignal) => Promise<Uint8Array | undefined>;
-}
 
 /** Our own catalogue: the only writer. Mutations are collected into commits, each one atomic batch, signed, then published. */
 export class CatalogActor implements Actor<CatalogMessage> {
@@ -279,19 +259,11 @@ export class CatalogActor implements Actor<CatalogMessage> {
     );
   }
 
-  #sign(catalogue: Catalogue, changes: number): { signed: SignedHead; leaf: Uint8Array } {
+  #sign(catalogue: Catalogue, changes: number): SignedVersion {
     const { clock, did, sign } = this.#options;
-    const seq = catalogue.log.size;
     const time = Math.max(clock.now(), catalogue.head?.commit.time ?? 0, this.#hlc === undefined ? 0 : hlcTime(this.#hlc));
-    const prev = { map: catalogue.head?.commit.roots.map ?? this.#rootBeforeEpoch ?? hex(EMPTY) };
-    const roots = { map: hex(catalogue.map.root()) };
-    const leaf = encodeCommit({ agents: catalogue.map.size, changes, epoch: catalogue.epoch, prev, roots, seq, time });
-    catalogue.log.append(commitLeafHash(leaf));
-    const head = { origin: checkpointOrigin(did, catalogue.epoch), size: seq + 1, root: catalogue.log.root() };
-    return {
-      signed: { note: encodeCheckpoint(head, sign), commit: leaf, logProof: catalogue.log.inclusion(seq, seq + 1) },
-      leaf,
-    };
+    const rootBefore = catalogue.head?.commit.roots.map ?? this.#rootBeforeEpoch ?? hex(EMPTY);
+    return signVersion(catalogue, { did, sign, changes, time, rootBefore });
   }
 
   #finish(results: readonly (readonly [Queued, MutationResult])[]): void {
