@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { mintDid } from "../../protocols/lib/did.ts";
 import type { AgentRecord } from "../../protocols/record/record.ts";
+import type { RunningNode } from "../../src/federation-api.ts";
 import { agent, World, type TestNode } from "../node/harness.ts";
 import { Api, OPERATOR, Owner, pathOf, svidOf, URL_OF_REGISTRY, type Asking, type Got } from "./agents-support.ts";
 
@@ -184,6 +185,19 @@ describe("facade: writing agents", () => {
       const elsewhere = await api.ask("DELETE", pathOf(did), { caller: OPERATOR });
       assert.deepEqual(coded(elsewhere), [404, "not_found"]);
       assert.ok(elsewhere.detail.includes(a.did), elsewhere.detail);
+      assert.deepEqual(elsewhere.body, { home: a.did });
+      // A condition counts only for what would be done without it.
+      const tag = { "if-match": `"${"f".repeat(64)}"` };
+      const conditional = await api.ask("DELETE", pathOf(did), { headers: tag, caller: OPERATOR });
+      assert.deepEqual(coded(conditional), [404, "not_found"]);
+      const stale = await api.ask("PUT", pathOf(did), { body: agent("web"), headers: tag, caller: OPERATOR });
+      assert.deepEqual(coded(stale), [412, "precondition_failed"]);
+      assert.ok(stale.detail.includes(a.did), stale.detail);
+      const known = { bundle: undefined, isolated: false, url: "https://a.example" };
+      const telling = Api.over(world, b, { node: { ...(b.node as RunningNode), knownRegistry: () => Promise.resolve(known) } });
+      const told = await telling.ask("DELETE", pathOf(did), { caller: OPERATOR });
+      assert.deepEqual([told.status, told.body], [404, { home: a.did, url: known.url }]);
+      assert.ok(told.detail.includes(`${a.did} (${known.url})`), told.detail);
       const made = { ...agent("web", { did }), registry: a.did };
       assert.deepEqual(coded(await api.ask("PUT", pathOf(did), { body: made, caller: OPERATOR })), [403, "wrong_registry"]);
       // Two homes may claim one DID: ours is found although the other's is shown.

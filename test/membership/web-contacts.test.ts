@@ -99,6 +99,7 @@ describe("meeting registries over the web", () => {
       web.down.delete(a.url);
       await world.until("contact again", async () => (await b.peer(a.did))?.connected);
       assert.equal((await b.node.knownRegistry(a.did))?.bundle, "another bundle of a");
+      assert.equal((await b.node.knownRegistry(a.did))?.url, a.url);
     }),
   );
 
