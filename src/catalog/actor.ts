@@ -11,13 +11,13 @@ import type { StoreOperation } from "../ports/store.ts";
 import type { Catalogue, Change } from "./catalogue.ts";
 import { collect, decide, lookUp, type Queued } from "./group-commit.ts";
 import { loadCatalogue } from "./load.ts";
-import type { CatalogMessage, Published } from "./messages.ts";
+import type { CatalogMessage } from "./messages.ts";
 import { CatalogueQueries } from "./queries.ts";
 import { Pruning } from "./prune.ts";
 import type { CatalogOptions } from "./options.ts";
 import { Repairs } from "./repairs.ts";
 import { OWN_CATALOGUE, rowKey } from "./rows.ts";
-import { signVersion, type SignedVersion } from "./sign-version.ts";
+import { published, signVersion, type SignedVersion } from "./sign-version.ts";
 import type { RunTask } from "./tasks.ts";
 
 /** After a commit the next one waits this long, so that a busy catalogue signs at most 4 versions a second. */
@@ -397,9 +397,4 @@ export class CatalogActor implements Actor<CatalogMessage> {
   #step<T>(then: (outcome: Outcome<T>) => void, outcome: Outcome<T>): CatalogMessage {
     return { type: "step", run: then as (outcome: Outcome<unknown>) => void, outcome };
   }
-}
-
-function published(catalogue: Catalogue, head: SignedHead): Published {
-  const { epoch, log, mapRoot, map, previous } = catalogue;
-  return { head, epoch, size: log.size, mapRoot, agents: map.size, previous };
 }

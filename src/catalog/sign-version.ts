@@ -4,6 +4,7 @@ import { commitLeafHash } from "../../protocols/checkpoint/log.ts";
 import { checkpointOrigin, encodeCheckpoint } from "../../protocols/checkpoint/note.ts";
 import { hex } from "../../protocols/lib/bytes.ts";
 import type { Catalogue } from "./catalogue.ts";
+import type { Published } from "./messages.ts";
 
 export interface VersionFacts {
   readonly did: string;
@@ -31,4 +32,10 @@ export function signVersion(catalogue: Catalogue, { did, sign, changes, time, ro
   log.append(commitLeafHash(leaf));
   const head = { origin: checkpointOrigin(did, epoch), size: seq + 1, root: log.root() };
   return { signed: { note: encodeCheckpoint(head, sign), commit: leaf, logProof: log.inclusion(seq, seq + 1) }, leaf };
+}
+
+/** What others are told of the version that stands. */
+export function published(catalogue: Catalogue, head: SignedHead): Published {
+  const { epoch, log, mapRoot, map, previous } = catalogue;
+  return { head, epoch, size: log.size, mapRoot, agents: map.size, previous };
 }
