@@ -77,9 +77,15 @@ export class App {
       await gate(this.#parts, routeOf(request), caller);
     });
     app.removeAllContentTypeParsers();
-    app.addContentTypeParser("*", (request: Request, payload: Readable) => {
-      const bytesMax = routeOf(request)?.bodyBytesMax ?? BODY_BYTES_MAX;
-      return readBody(payload, request.headers["content-length"], bytesMax, services.context.clock);
+    app.addContentTypeParser("*", async (request: Request, payload: Readable) => {
+      const route = routeOf(request);
+      const bytesMax = route?.bodyBytesMax ?? BODY_BYTES_MAX;
+      try {
+        return await readBody(payload, request.headers["content-length"], bytesMax, services.context.clock);
+      } catch (error) {
+        if (route?.isContinuation !== undefined) this.callerOf(request).count("request");
+        throw error;
+      }
     });
     app.setNotFoundHandler((request: Request, reply: Reply) =>
       this.#fail(new ProblemError(404, "not_found", "there is nothing here; see /openapi.json"), request, reply),
@@ -120,7 +126,11 @@ export class App {
     // The framework asks for it where a body could not be read; HTTP/2 has no such header.
     if ("stream" in raw) reply.removeHeader("connection");
     if (!request.raw.complete) endWithBody(raw);
-    return reply.code(status).headers(headers).send(body);
+    // A length is said of bodies only: that of a 304 would be taken for the one of the document (RFC 9110 §8.6).
+    return reply
+      .code(status)
+      .headers(headers)
+      .send(body.length > 0 ? body : undefined);
   }
 }
 

@@ -37,10 +37,10 @@ const STATUSES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
   AskError: { "*": 503 },
 };
 
-/** What must not be told to strangers: its message may name files and rows. */
-const SILENT: Readonly<Record<string, string>> = {
-  StoreError: "the registry's store does not answer; try again later",
-  AskError: "the registry is busy; try again later",
+/** What must not be told to strangers, as its message may name files and rows: the code and message that they get instead. */
+const SILENT: Readonly<Record<string, readonly [code: string, detail: string]>> = {
+  StoreError: ["storage", "the registry's store does not answer; try again later"],
+  AskError: ["busy", "the registry is busy; try again later"],
 };
 
 /** The problem that a caller is told for whatever was thrown; `undefined` for a bug, about which nothing is said. */
@@ -50,7 +50,8 @@ export function problemOf(error: unknown): ProblemError | undefined {
   const statuses = STATUSES[error.name];
   const status = statuses?.[error.code] ?? statuses?.["*"];
   if (status === undefined) return undefined;
-  return new ProblemError(status, error.code, SILENT[error.name] ?? error.message, {
+  const [code, detail] = SILENT[error.name] ?? [error.code, error.message];
+  return new ProblemError(status, code, detail, {
     cause: error,
     ...(status === 503 && { headers: retryAfter(error) }),
     ...(error instanceof ProtocolError && Object.keys(error.detail).length > 0 && { extra: { ...error.detail } }),

@@ -201,7 +201,7 @@ describe("facade: agents that their own keys register", () => {
         batch: () => Promise.reject(new StoreError("write_failed", "no space left")),
       } as unknown as Store;
       const owner = new Owner("one");
-      assert.deepEqual(coded(await register(open(1, { store: broken }), owner)), [503, "write_failed"]);
+      assert.deepEqual(coded(await register(open(1, { store: broken }), owner)), [503, "storage"]);
       assert.equal((await node.node.status()).catalog.agents, 0);
       assert.equal((await register(open(1), owner)).status, 201);
     }));

@@ -49,6 +49,10 @@ describe("facade: agents and the admin API on a server", () => {
     const etag = read.headers.etag as string;
     const same = await ask({ path, headers: { "if-none-match": etag } });
     assert.deepEqual([same.status, same.body.length], [304, 0]);
+    assert.deepEqual(
+      [same.headers["content-length"], same.headers["content-type"], same.headers.etag],
+      [undefined, undefined, etag],
+    );
     const head = await ask({ method: "HEAD", path });
     assert.deepEqual([head.status, head.headers.etag, head.body.length], [200, etag, 0]);
     assert.equal((await ask({ path: `${path}/proof` })).status, 200);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { connect } from "node:http2";
-import { encodePageRequest } from "../../protocols/http/catalog-documents.ts";
+import { encodePageRequest, PAGE_REQUEST_BYTES_MAX } from "../../protocols/http/catalog-documents.ts";
 import { CATALOG_SYNC_PATH, type CatalogPage, type PageRequest } from "../../protocols/http/catalog-page.ts";
 import { verifyCatalogPage } from "../../protocols/http/verify-page.ts";
 import { createWeb } from "../../src/adapters/web/web.ts";
@@ -55,12 +55,12 @@ class Follower {
   }
 
   /** So many requests for one page, as an answer with its headers each. */
-  async flood(request: PageRequest, times: number): Promise<Received[]> {
+  async flood(request: PageRequest | Uint8Array, times: number): Promise<Received[]> {
     const { url, node } = this.#home;
     const receiver = { authority: new URL(url).host, registry: { did: node.identity().did } } as ServedRegistry;
     const { certificate: cert, key } = this.#self.credentials.svid();
     const session = connect(url, { rejectUnauthorized: false, servername: "localhost", cert, key });
-    const body = encodePageRequest(request);
+    const body = request instanceof Uint8Array ? request : encodePageRequest(request);
     const answers: Received[] = [];
     while (answers.length < times && !answers.some(({ status }) => status === 429)) {
       const some = Array.from({ length: AT_ONCE }, () =>
@@ -152,5 +152,11 @@ describe("facade: budgets of registries", () => {
       ].toSorted(),
       [`400 bad_cursor "registry";q=100;w=60`, `429 too_many_requests "registry";q=100;w=60`],
     );
+  });
+
+  it("T51 counts a request whose body is too large to say what it is", async () => {
+    const follower = await introduced("large");
+    const answers = await follower.flood(Buffer.alloc(PAGE_REQUEST_BYTES_MAX + 1), CONFIG_DEFAULTS.requestsPerPeerPerMinuteMax);
+    assert.deepEqual([...new Set(answers.map(({ status }) => status))].toSorted(), [413, 429]);
   });
 });

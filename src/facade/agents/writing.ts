@@ -118,8 +118,12 @@ async function written(context: FacadeContext, did: string, { outcome }: Mutatio
   // Deleted again in this moment by somebody else.
   if (own === undefined)
     throw new ProblemError(409, "revision_conflict", `${did} was written, and deleted by another request at once`);
-  const headers = { etag: entityTag(own.hash), location: pathOf(did), "x-registry-home": context.identity.did };
-  const answer = { status: outcome === "created" ? 201 : 200, headers, body: own.bytes };
+  const isNew = outcome === "created";
+  const headers = {
+    ...{ etag: entityTag(own.hash), "x-registry-home": context.identity.did },
+    ...(isNew && { location: pathOf(did) }),
+  };
+  const answer = { status: isNew ? 201 : 200, headers, body: own.bytes };
   // A record that was there already proves nothing about who sent it.
   return { answer, wrote: outcome !== "unchanged" };
 }
