@@ -72,7 +72,11 @@ export async function startRegistry(config: RegistryConfig, requestStop?: () => 
     opened.add(() => node.stop());
     if (face !== undefined) {
       const { credentials, served: urls, operatorToken } = face;
-      const context = { node, identity, credentials, ...system, pressure, store, domain: config.domain, urls, operatorToken };
+      const { domain, requestsPerAddressPerMinuteMax } = config;
+      const context = {
+        ...{ node, identity, credentials, ...system, pressure, store, domain, urls, operatorToken },
+        requestsPerAddressPerMinuteMax,
+      };
       credentials.onChange((what) => (what === "bundle" ? node.facadeChanged() : undefined));
       await face.facade.serve(context, [...agentRoutes(context, config), ...adminRoutes(context, requestStop)]);
     }

@@ -40,6 +40,8 @@ export interface RegistryConfig {
   readonly connectionsMax: number;
   /** Requests that one peer may make of us in a minute; a whole sync session counts as one. */
   readonly requestsPerPeerPerMinuteMax: number;
+  /** HTTPS requests that one address (IPv6: one /64) may make of us in a minute, whoever is behind it. */
+  readonly requestsPerAddressPerMinuteMax: number;
   /** Agents that their own keys alone may register over HTTPS, in all; 0 leaves registering to the operator. */
   readonly selfRegisteredAgentsMax: number;
 }
@@ -79,6 +81,7 @@ export const CONFIG_DEFAULTS: RegistryConfig = {
   registriesMax: 4_096,
   connectionsMax: 300,
   requestsPerPeerPerMinuteMax: 100,
+  requestsPerAddressPerMinuteMax: 6_000,
   selfRegisteredAgentsMax: 10_000,
 };
 
@@ -222,6 +225,7 @@ const fields: z.ZodType<RegistryConfig> = z.strictObject({
   registriesMax: bound(1, REGISTRIES_CEILING),
   connectionsMax: bound(1, CONNECTIONS_CEILING),
   requestsPerPeerPerMinuteMax: bound(1, REQUESTS_CEILING),
+  requestsPerAddressPerMinuteMax: bound(1, REQUESTS_CEILING),
   selfRegisteredAgentsMax: bound(0, SELF_REGISTERED_CEILING),
 });
 

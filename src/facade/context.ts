@@ -22,6 +22,8 @@ export interface FacadeContext {
   readonly domain: string | null;
   /** The `https:` origins under which others reach us: the only authorities that signed requests may name. */
   readonly urls: () => readonly string[];
+  /** Of one address (IPv6: of one /64), whoever sends them. */
+  readonly requestsPerAddressPerMinuteMax: number;
   /** Who presents it in `Authorization: Bearer` is the operator. */
   readonly operatorToken: string;
 }

@@ -51,9 +51,8 @@ export const ANSWER_MS_MAX = 20_000;
 export const ANSWER_BYTES_PER_ADDRESS_MAX = 16_777_216;
 export const ANSWER_BYTES_MAX = 134_217_728;
 
-/** Requests of one address (IPv6: of one /64) in a minute, whoever sends them, and how many of them may come at once. */
-export const ADDRESS_REQUESTS_PER_MINUTE = 6_000;
-export const ADDRESS_REQUESTS_BURST = 1_000;
+/** Of the requests that one address (IPv6: one /64) may make in a minute (a setting), how many may come at once. */
+export const ADDRESS_REQUESTS_BURST_SHARE: number = 1 / 6;
 /** Announcements: of one address, and of one group of addresses (/24 or /48), in a minute. */
 export const STRANGER_REQUESTS_PER_MINUTE = 120;
 export const STRANGER_REQUESTS_BURST = 40;

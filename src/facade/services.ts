@@ -1,7 +1,6 @@
 import type { FacadeContext } from "./context.ts";
 import {
-  ADDRESS_REQUESTS_BURST,
-  ADDRESS_REQUESTS_PER_MINUTE,
+  ADDRESS_REQUESTS_BURST_SHARE,
   ADDRESSES_MAX,
   FAILED_PROOFS_BURST,
   FAILED_PROOFS_PER_MINUTE,
@@ -40,12 +39,12 @@ export async function openServices(context: FacadeContext): Promise<Services> {
     Nonces.load(store, clock, "registryNonces"),
     Nonces.load(store, clock, "otherNonces"),
   ]);
-  return { context, identities: new PeerIdentities(clock), registryNonces, otherNonces, rates: addressRates() };
+  return { context, identities: new PeerIdentities(clock), registryNonces, otherNonces, rates: addressRates(context) };
 }
 
-function addressRates(): AddressRates {
+function addressRates({ requestsPerAddressPerMinuteMax: perMinute }: FacadeContext): AddressRates {
   return {
-    requests: new Rate(ADDRESS_REQUESTS_PER_MINUTE, ADDRESS_REQUESTS_BURST, ADDRESSES_MAX),
+    requests: new Rate(perMinute, Math.max(1, Math.floor(perMinute * ADDRESS_REQUESTS_BURST_SHARE)), ADDRESSES_MAX),
     strangers: new Rate(STRANGER_REQUESTS_PER_MINUTE, STRANGER_REQUESTS_BURST, ADDRESSES_MAX),
     strangerGroups: new Rate(STRANGER_GROUP_REQUESTS_PER_MINUTE, STRANGER_GROUP_REQUESTS_BURST, ADDRESSES_MAX),
     failures: new Rate(FAILED_PROOFS_PER_MINUTE, FAILED_PROOFS_BURST, ADDRESSES_MAX),

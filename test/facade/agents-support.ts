@@ -121,6 +121,7 @@ export function contextOf(node: RunningNode, identity: RegistryIdentity, store: 
     },
     credentials: { bundle: () => "{}" } as unknown as Credentials,
     ...{ domain: null, urls: () => [URL_OF_REGISTRY], operatorToken: "token" },
+    requestsPerAddressPerMinuteMax: CONFIG_DEFAULTS.requestsPerAddressPerMinuteMax,
   };
 }
 

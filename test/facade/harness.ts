@@ -9,6 +9,7 @@ import { MemoryStore } from "../../src/adapters/memory/store.ts";
 import { systemClock } from "../../src/adapters/system/clock.ts";
 import { systemRandom } from "../../src/adapters/system/random.ts";
 import type { Status } from "../../src/api.ts";
+import { CONFIG_DEFAULTS } from "../../src/config.ts";
 import type { FacadeContext } from "../../src/facade/context.ts";
 import type { Route } from "../../src/facade/route.ts";
 import { openFacade, type Facade, type FacadeOptions } from "../../src/facade/server.ts";
@@ -224,6 +225,7 @@ export class ServedRegistry {
         domain: options.domain ?? null,
         urls: options.urls ?? (() => [`https://127.0.0.1:${facade.port}`]),
         operatorToken: OPERATOR_TOKEN,
+        requestsPerAddressPerMinuteMax: CONFIG_DEFAULTS.requestsPerAddressPerMinuteMax,
       },
     };
     await facade.serve(context, options.routes);

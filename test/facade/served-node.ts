@@ -44,6 +44,7 @@ export async function serveNode(requestStop?: () => void): Promise<ServedNode> {
   const context: FacadeContext = {
     ...{ node, identity, credentials, clock, random, log: silentLog, store, domain: null },
     ...{ pressure: { current: () => 0, eventLoop: () => 0 }, urls: () => [url], operatorToken: OPERATOR_TOKEN },
+    requestsPerAddressPerMinuteMax: CONFIG_DEFAULTS.requestsPerAddressPerMinuteMax,
   };
   await facade.serve(context, [...agentRoutes(context, CONFIG_DEFAULTS), ...adminRoutes(context, requestStop)]);
   const stop = async (): Promise<void> => {

@@ -188,6 +188,15 @@ export const SETTINGS: readonly Setting[] = [
     fix: "use a whole number, such as 600",
   },
   {
+    field: "requestsPerAddressPerMinuteMax",
+    variable: "REGISTRY_REQUESTS_PER_ADDRESS_PER_MINUTE_MAX",
+    flag: "--requests-per-address-per-minute-max",
+    argument: "number",
+    kind: "integer",
+    help: "HTTPS requests that one address may make in a minute; raise it where many come from one, as behind a proxy",
+    fix: "use a whole number, such as 6000",
+  },
+  {
     field: "selfRegisteredAgentsMax",
     variable: "REGISTRY_SELF_REGISTERED_AGENTS_MAX",
     flag: "--self-registered-agents-max",
