@@ -125,7 +125,7 @@ export class App {
     }
     // The framework asks for it where a body could not be read; HTTP/2 has no such header.
     if ("stream" in raw) reply.removeHeader("connection");
-    if (!request.raw.complete) endWithBody(raw);
+    if (!request.raw.complete) endWithBody(request.raw, raw);
     // A length is said of bodies only: that of a 304 would be taken for the one of the document (RFC 9110 §8.6).
     return reply
       .code(status)
@@ -142,7 +142,7 @@ export function routeOf(request: Request): Route | undefined {
  * After an answer that did not wait for the whole body. What little is left is read, since clients wait until they have sent it;
  * more is not (RFC 9113 §8.1, RFC 9112 §9.6).
  */
-function endWithBody(response: AnyResponse): void {
+function endWithBody(request: AnyRequest, response: AnyResponse): void {
   if (!("stream" in response)) {
     response.setHeader("connection", "close");
     return;
@@ -154,6 +154,8 @@ function endWithBody(response: AnyResponse): void {
       left -= chunk.length;
       if (left < 0) stream.close(NO_ERROR);
     });
+    // Whoever refused it has paused it, and then nothing of it would come any more, nor would the sender ever end.
+    request.resume();
   });
 }
 

@@ -18,8 +18,6 @@ const SIGNATURE = "x-registry-signature";
 const SMALL_ORDER = Uint8Array.from({ length: 32 }, (_, i) => (i === 0 ? 1 : 0));
 /** Order of the base point of Ed25519 (RFC 8032 §5.1): S and S + L would verify alike. */
 const GROUP_ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
-/** Megabytes that a flood may leave behind; what the process needs to work comes and goes by as much. */
-const GROWTH_MEGABYTES_MAX = 96;
 
 describe("threats over HTTP: signed requests", () => {
   let target: RegistryProcess;
@@ -198,10 +196,9 @@ describe("threats over HTTP: signed requests", () => {
     assert.equal((await ask(request)).status, 200);
   });
 
-  it("T19 a flood of nonces is bounded in memory, and only the flooder suffers", async () => {
+  it("T19 the nonces of a flooder that are kept are bounded, and only the flooder suffers", async () => {
     const flooder = await Foreign.create("flooder");
     await flooder.announce(target);
-    const before = target.residentMegabytes;
     const codes: (string | undefined)[] = [];
     // By several ways, so that what it meets is no limit by address.
     const sessions = Array.from({ length: 4 }, () => flooder.connect(target, { address: freshAddress() }));
@@ -212,10 +209,10 @@ describe("threats over HTTP: signed requests", () => {
       for (const { problem } of await Promise.all(batch)) codes.push(problem?.code);
       assert.equal((await ask(peer.signedRead(target))).status, 200);
     }
-    const tally = Object.fromEntries([...Map.groupBy(codes, (code) => code ?? "served")].map(([code, all]) => [code, all.length]));
+    const tally = Object.fromEntries(
+      [...Map.groupBy(codes, (code) => code ?? "served")].map(([code, all]) => [code, all.length]),
+    );
     assert.deepEqual(tally, { served: NONCES_PER_SENDER_MAX, too_many_nonces: count - NONCES_PER_SENDER_MAX });
-    const grown = target.residentMegabytes - before;
-    assert.ok(grown < GROWTH_MEGABYTES_MAX, `grew by ${grown} MB`);
     flooder.close();
   });
 });
