@@ -10,6 +10,7 @@ import { discoverySchema, DISCOVERY_PATH, encodeDiscovery, ENDPOINT_PATHS } from
 import { encodeIntroduction, INTRODUCTION_PATH, introductionSchema } from "../../protocols/http/introduction-documents.ts";
 import { utf8 } from "../../protocols/lib/bytes.ts";
 import type { FacadeContext } from "./context.ts";
+import { Kept } from "./kept.ts";
 import { ProblemError } from "./problem.ts";
 import type { Answer, Route } from "./route.ts";
 import { facadeKey } from "./rows.ts";
@@ -21,6 +22,9 @@ export const HEALTHY: Answer = { status: 200, body: { status: "ok" } };
 /** Public documents may be kept so long, in seconds. */
 const KEPT_SECONDS = 30;
 const KEPT = { "cache-control": `public, max-age=${KEPT_SECONDS}` };
+
+/** Whether the registry is ready is found out this often at most, in milliseconds: no limit holds those back who ask. */
+export const READINESS_KEPT_MS = 1_000;
 
 const healthSchema = z.object({ status: z.literal("ok") });
 
@@ -56,7 +60,11 @@ function documentRoutes({ node, identity, credentials, domain, urls }: FacadeCon
   ];
 }
 
-function healthRoutes({ node, store }: FacadeContext): Route[] {
+function healthRoutes({ node, store, clock }: FacadeContext): Route[] {
+  const readiness = new Kept(clock, READINESS_KEPT_MS, async () => {
+    const [status] = await Promise.all([node.status(), store.get(facadeKey("registryNonces"))]);
+    return status.catalog.paused;
+  });
   return [
     {
       ...{ method: "GET", path: HEALTH_PATH, summary: "Whether this process answers", access: "public", unlimited: true },
@@ -67,8 +75,7 @@ function healthRoutes({ node, store }: FacadeContext): Route[] {
       ...{ method: "GET", path: "/readyz", summary: "Whether this registry can do its work", access: "public", unlimited: true },
       answers: { 200: { description: "It can", schema: healthSchema }, 503: { description: "It cannot; `detail` says why" } },
       handle: async () => {
-        const [status] = await Promise.all([node.status(), store.get(facadeKey("registryNonces"))]);
-        const { paused } = status.catalog;
+        const paused = await readiness.get();
         if (paused !== null) throw new ProblemError(503, "paused", `nothing is signed at the moment: ${paused}`);
         return HEALTHY;
       },

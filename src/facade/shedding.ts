@@ -27,9 +27,11 @@ export class Shedding {
   }
 
   #adapt(nowMs: number): void {
-    if (nowMs < this.#readAtMs + PERIOD_MS) return;
+    const periods = Math.floor((nowMs - this.#readAtMs) / PERIOD_MS);
+    if (periods < 1) return;
     this.#readAtMs = nowMs;
     const isTooMuch = this.#pressure() > 1;
-    this.#share = isTooMuch ? Math.max(SHARE_FLOOR, this.#share * SHRINK) : Math.min(1, this.#share + SHARE_STEP);
+    // While nobody asked there was nothing to shed, and the share grew; pressure is known of this moment alone.
+    this.#share = isTooMuch ? Math.max(SHARE_FLOOR, this.#share * SHRINK) : Math.min(1, this.#share + periods * SHARE_STEP);
   }
 }

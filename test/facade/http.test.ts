@@ -9,11 +9,13 @@ import { decodeProblem } from "../../protocols/http/problem.ts";
 import { NodeError } from "../../src/api.ts";
 import { addressKeys } from "../../src/facade/address.ts";
 import { FAILED_PROOFS_BURST } from "../../src/facade/limits.ts";
+import { READINESS_KEPT_MS } from "../../src/facade/public-routes.ts";
 import { openFacade } from "../../src/facade/server.ts";
 import { NetworkError } from "../../src/ports/network.ts";
 import type { Route } from "../../src/facade/route.ts";
 import { Shedding } from "../../src/facade/shedding.ts";
 import { clock, OPERATOR_TOKEN, send, ServedRegistry, TestRegistry, type Received, type Sending } from "./harness.ts";
+import { TestClock } from "./test-clock.ts";
 
 const run = promisify(execFile);
 
@@ -72,6 +74,34 @@ describe("the facade: HTTP", () => {
     const { status, problem } = await ask({ path: "/readyz" });
     assert.equal(status, 503);
     assert.match(problem?.detail ?? "", /newer version/);
+  });
+
+  it("finds out once a second whether it is ready, however many ask", async () => {
+    const time = new TestClock();
+    const watched = await ServedRegistry.start({ clock: time });
+    try {
+      let asked = 0;
+      const { node } = watched;
+      const status = node.status.bind(node);
+      node.status = () => {
+        asked += 1;
+        return status();
+      };
+      const session = watched.connect();
+      const ready = async (times: number): Promise<number[]> => {
+        const answers = await Promise.all(Array.from({ length: times }, () => send(session, { path: "/readyz" })));
+        return [...new Set(answers.map((answer) => answer.status))];
+      };
+      assert.deepEqual(await ready(20), [200]);
+      node.paused = "it stands still";
+      assert.deepEqual(await ready(20), [200]);
+      assert.equal(asked, 1);
+      time.advance(READINESS_KEPT_MS);
+      assert.deepEqual([await ready(20), await ready(20)], [[503], [503]]);
+      assert.equal(asked, 2);
+    } finally {
+      await watched.stop();
+    }
   });
 
   it("passes on what fits and says what does not", async () => {
@@ -252,6 +282,15 @@ describe("the facade: before and under load", () => {
     pressure = 0;
     for (let second = 11; second < 30; second++) servedAt(second);
     assert.equal(servedAt(30), 100);
+  });
+
+  it("grows back while nobody asks, as it would if somebody did", () => {
+    let pressure = 2;
+    const shedding = new Shedding(() => pressure);
+    for (let second = 0; second < 10; second++) shedding.admits(second * 1_000);
+    pressure = 0;
+    const served = Array.from({ length: 100 }, () => shedding.admits(30_000)).filter(Boolean).length;
+    assert.equal(served, 100);
   });
 
   it("counts addresses by what one holder has", () => {
