@@ -29,7 +29,7 @@ export interface StartedRegistry extends RegistryNode {
 /**
  * Starts a registry on this machine: LevelDB in the data directory, libp2p and HTTPS on the configured addresses. `stop` closes all of it.
  * @param requestStop ends the process that this registry is; without it operators cannot stop it over HTTPS
- * @throws DataDirectoryError, KeyFileError, TokenFileError, CredentialsError, StoreError (`in_use`, `damaged`, …), NetworkError (`address_in_use`, …)
+ * @throws DataDirectoryError, KeyFileError, TokenFileError, CredentialsError, WebCertificateError, StoreError (`in_use`, `damaged`, …), NetworkError (`address_in_use`, …)
  */
 export async function startRegistry(config: RegistryConfig, requestStop?: () => void): Promise<StartedRegistry> {
   const log = pinoLog({ level: config.logLevel });

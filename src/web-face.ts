@@ -1,16 +1,15 @@
-import { readFile } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { DID_DOCUMENT_BYTES_MAX, DID_DOCUMENT_PATH } from "../protocols/http/did-document.ts";
 import { certificateIssuer } from "./adapters/certificates/issuer.ts";
 import { tlsFiles } from "./adapters/system/tls-files.ts";
 import { loadOrCreateTokenFile, TOKEN_FILE_NAME } from "./adapters/system/token-file.ts";
+import { openWebCertificate, type WebCertificateFiles } from "./adapters/system/web-certificate.ts";
 import { fetchJson } from "./adapters/web/fetch-json.ts";
 import { createWeb } from "./adapters/web/web.ts";
 import type { RegistryConfig } from "./config.ts";
 import { facadeAddresses, localUrl } from "./facade/addresses.ts";
 import { openFacade, type Facade } from "./facade/server.ts";
-import type { WebCertificate } from "./facade/tls.ts";
 import { openCredentials } from "./identity/credentials.ts";
 import type { RegistryIdentity } from "./identity/registry-identity.ts";
 import { checkSvid } from "./identity/svid.ts";
@@ -54,7 +53,7 @@ export async function openWebFace(
 ): Promise<WebFace> {
   const { clock, random } = system;
   const operatorToken = await loadOrCreateTokenFile(join(dataDirectory, TOKEN_FILE_NAME));
-  const webCertificate = await readWebCertificate(config);
+  const webCertificate = await webCertificateOf(config, system);
   let bound = listenAddress(config.http);
   const addresses = (): ReturnType<typeof facadeAddresses> =>
     facadeAddresses({
@@ -66,7 +65,12 @@ export async function openWebFace(
     ...{ names: () => addresses().names, svidLifetimeMs: config.svidLifetimeSeconds * 1_000 },
   });
   try {
-    const facade = await openFacade({ ...system, listen: bound, credentials, ...(webCertificate && { webCertificate }) });
+    const facade = await openFacade({
+      ...{ ...system, listen: bound, credentials },
+      ...(webCertificate && { webCertificate: { ...webCertificate.pair, domain: config.domain as string } }),
+    });
+    webCertificate?.watch((pair) => facade.renewWebCertificate(pair));
+    credentials.onChange((what) => void (what === "svid" && webCertificate?.check()));
     bound = { host: facade.host, port: facade.port };
     const web = createWeb({
       ...{ ...system, credentials, did: identity.did, sign: (bytes) => identity.sign(bytes), verifyPeer: verifyRegistry(clock) },
@@ -81,34 +85,23 @@ export async function openWebFace(
           ...{ clock, signal, allowPrivate: config.allowPrivateAddresses, bytesMax: DID_DOCUMENT_BYTES_MAX },
         }),
       close: async () => {
+        webCertificate?.close();
         await facade.close();
         await web.close();
         credentials.close();
       },
     };
   } catch (error) {
+    webCertificate?.close();
     credentials.close();
     throw error;
   }
 }
 
-/** The files of `--tls-certificate` cannot be read. */
-export class WebCertificateError extends Error {
-  override readonly name = "WebCertificateError";
-  readonly code = "unreadable";
-}
-
-async function readWebCertificate(config: RegistryConfig): Promise<WebCertificate | undefined> {
+async function webCertificateOf(config: RegistryConfig, { clock, log }: System): Promise<WebCertificateFiles | undefined> {
   const { tlsCertificate, tlsKey, domain } = config;
   if (tlsCertificate === null || tlsKey === null || domain === null) return undefined;
-  const read = async (path: string): Promise<string> => {
-    try {
-      return await readFile(path, "utf8");
-    } catch (cause) {
-      throw new WebCertificateError(`${path} cannot be read: ${(cause as Error).message}; name a readable PEM file`, { cause });
-    }
-  };
-  return { certificate: await read(tlsCertificate), key: await read(tlsKey), domain };
+  return openWebCertificate({ paths: { certificate: tlsCertificate, key: tlsKey }, clock, log });
 }
 
 /** Only a registry's own certificate speaks for it: one that it issued to an operator or an agent does not. */

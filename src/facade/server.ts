@@ -19,7 +19,7 @@ import { busyProblem } from "./refusals.ts";
 import type { Route } from "./route.ts";
 import { openServices } from "./services.ts";
 import { Shedding } from "./shedding.ts";
-import { secureContextOptions, tlsOptions, type WebCertificate } from "./tls.ts";
+import { secureContextOptions, tlsOptions, WebIdentity, type WebCertificate } from "./tls.ts";
 
 export interface FacadeOptions {
   /** Port 0 takes a free one. */
@@ -40,6 +40,8 @@ export interface Facade {
    * @throws StoreError when the nonces of before cannot be read
    */
   serve(context: FacadeContext, more?: readonly Route[]): Promise<void>;
+  /** New connections to the domain meet this pair from now on; nothing where no web certificate is served. */
+  renewWebCertificate(pair: Omit<WebCertificate, "domain">): void;
   /** Lets requests in flight end, for CLOSE_DRAIN_MS_MAX at most. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -57,6 +59,7 @@ class FacadeServer implements Facade {
   readonly #pending = new PendingAnswers();
   readonly #clock: Clock;
   readonly #stopRotation: () => void;
+  readonly #web: WebIdentity | undefined;
   #handler: RequestHandler = answerStarting;
   #app: App | undefined;
   #cancelSweep: () => void;
@@ -64,7 +67,8 @@ class FacadeServer implements Facade {
 
   constructor({ credentials, webCertificate, clock, log }: FacadeOptions) {
     this.#clock = clock;
-    this.#server = createSecureServer({ ...tlsOptions(credentials, webCertificate), ...http2Options() });
+    this.#web = webCertificate && new WebIdentity(webCertificate);
+    this.#server = createSecureServer({ ...tlsOptions(credentials, this.#web), ...http2Options() });
     setHttp1Limits(this.#server);
     this.#connections = new Connections(this.#server, clock);
     this.#server.on("request", (request: AnyRequest, response: AnyResponse) => {
@@ -115,6 +119,10 @@ class FacadeServer implements Facade {
     const handler = await app.ready();
     this.#app = app;
     this.#handler = handler;
+  }
+
+  renewWebCertificate(pair: Omit<WebCertificate, "domain">): void {
+    this.#web?.renew(pair);
   }
 
   close(): Promise<void> {

@@ -32,13 +32,13 @@ const COMMON: SecureContextOptions = {
  * A client certificate is asked for and whatever comes is taken: each route decides what it needs. The default certificate is
  * our SVID, the web's is for who names the domain.
  */
-export function tlsOptions(credentials: Credentials, web: WebCertificate | undefined): TlsServerOptions {
+export function tlsOptions(credentials: Credentials, web: WebIdentity | undefined): TlsServerOptions {
   return {
     ...secureContextOptions(credentials),
     requestCert: true,
     rejectUnauthorized: false,
     handshakeTimeout: HANDSHAKE_MS_MAX,
-    ...(web && { SNICallback: chooseBy(web) }),
+    ...(web && { SNICallback: (name, done) => done(null, web.contextFor(name)) }),
   };
 }
 
@@ -51,7 +51,27 @@ export interface TlsServerOptions extends SecureContextOptions {
 
 type SniCallback = (name: string, done: (error: Error | null, context?: SecureContext) => void) => void;
 
-function chooseBy({ domain, certificate, key }: WebCertificate): SniCallback {
-  const context = createSecureContext({ cert: certificate, key, ...COMMON });
-  return (name, done) => (name.toLowerCase() === domain ? done(null, context) : done(null));
+/** What those meet who name the domain: the newest certificate, on each new connection. */
+export class WebIdentity {
+  readonly #domain: string;
+  #context: SecureContext;
+
+  /** @throws the TLS library's error for a pair that cannot be served */
+  constructor({ domain, ...pair }: WebCertificate) {
+    this.#domain = domain;
+    this.#context = contextOf(pair);
+  }
+
+  /** Connections that are open go on. @throws the TLS library's error for a pair that cannot be served; the old one stays */
+  renew(pair: Omit<WebCertificate, "domain">): void {
+    this.#context = contextOf(pair);
+  }
+
+  contextFor(name: string): SecureContext | undefined {
+    return name.toLowerCase() === this.#domain ? this.#context : undefined;
+  }
+}
+
+function contextOf({ certificate, key }: Omit<WebCertificate, "domain">): SecureContext {
+  return createSecureContext({ cert: certificate, key, ...COMMON });
 }

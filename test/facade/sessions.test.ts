@@ -155,6 +155,25 @@ describe("the facade: sessions and certificates", () => {
     }
   });
 
+  it("T7 serves a renewed certificate of the web to new connections, and open ones go on", async () => {
+    const [old, renewed] = await Promise.all(
+      ["old", "renewed"].map(async (name) => (await TestRegistry.create(name)).credentials),
+    );
+    assert.ok(old && renewed);
+    const server = await start({ webCertificate: { ...old.svid(), domain: "registry.example" } });
+    const open = server.connect(undefined, { servername: "registry.example" });
+    assert.equal((await send(open, { path: "/healthz" })).status, 200);
+    server.facade.renewWebCertificate(renewed.svid());
+    const socket = await handshake(server, { servername: "registry.example" });
+    assert.match(socket.getPeerCertificate().subjectaltname ?? "", new RegExp(renewed.svid().spiffeId));
+    socket.destroy();
+    assert.equal((await send(open, { path: "/healthz" })).status, 200);
+    assert.throws(() => server.facade.renewWebCertificate({ ...old.svid(), key: renewed.svid().key }));
+    const after = await handshake(server, { servername: "registry.example" });
+    assert.match(after.getPeerCertificate().subjectaltname ?? "", new RegExp(renewed.svid().spiffeId));
+    after.destroy();
+  });
+
   it("closes while answers are in flight, and lets them end", async () => {
     const holding = new Holding();
     const server = await ServedRegistry.start({ routes: [holding.route] });
