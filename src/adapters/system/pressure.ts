@@ -1,8 +1,8 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Pressure } from "../../ports/pressure.ts";
 
-/** Above these a process answers late: the 99th percentile of the event loop's delay, and the share of one core that it uses. */
-const DELAY_NS_MAX = 50_000_000;
+/** Above these a process answers late: how long what comes at any moment waits for its turn, and the share of one core in use. */
+const WAIT_NS_MAX = 50_000_000;
 const CPU_SHARE_MAX = 0.85;
 const RESOLUTION_MS = 10;
 
@@ -40,8 +40,15 @@ export function systemPressure(): SystemPressure {
 const PERIOD_MS_MIN = 500;
 const MICROSECONDS_PER_MS = 1_000;
 
-/** The histogram counts the sampling period itself, which is no delay. */
-function delayShare(delay: ReturnType<typeof monitorEventLoopDelay>): number {
-  if (delay.count === 0) return 0;
-  return Math.max(0, delay.percentile(99) - RESOLUTION_MS * 1_000_000) / DELAY_NS_MAX;
+/**
+ * The histogram holds the intervals between two turns of a timer. Who comes at any moment meets a long one more probably than a
+ * short one, so that the mean wait is E[d²] / 2E[d]: one long turn among many short ones makes few wait, and is no overload.
+ * The sampling period itself is no delay.
+ */
+function delayShare({ count, mean, stddev }: ReturnType<typeof monitorEventLoopDelay>): number {
+  if (count === 0) return 0;
+  const waitNs = (mean ** 2 + stddev ** 2) / (2 * mean) - (RESOLUTION_MS * NS_PER_MS) / 2;
+  return Math.max(0, waitNs) / WAIT_NS_MAX;
 }
+
+const NS_PER_MS = 1_000_000;

@@ -19,4 +19,18 @@ describe("the pressure of this process", () => {
       pressure.close();
     }
   });
+
+  it("is below 1 when one turn among many is long: those who come in it wait, the others do not", async () => {
+    const pressure = systemPressure();
+    try {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const untilMs = performance.now() + 150;
+      while (performance.now() < untilMs) Math.sqrt(untilMs);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const eventLoop = pressure.eventLoop();
+      assert.ok(eventLoop > 0 && eventLoop < 1, `${eventLoop}`);
+    } finally {
+      pressure.close();
+    }
+  });
 });
