@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
  * Runs the benches one after the other, each in a process of its own: `npm run bench`, `npm run bench -- sync store`,
  * `npm run bench -- sync -- --sizes 1000000`. Words after the second `--` go to the bench, so name one then.
  */
-const BENCHES = ["actors", "record", "tree", "store", "transport", "sync"];
+const BENCHES = ["actors", "record", "tree", "store", "transport", "sync", "facade", "rotation"];
 
 const words = process.argv.slice(2);
 const end = words.indexOf("--");

@@ -115,6 +115,19 @@ const skipped = MISSING.length === 0 ? "" : ` (skipped: there is no ${MISSING.jo
         );
     });
 
+    it("an operator says how many requests one address may make", async () => {
+      const strict = await site.start("strict", "--http", "127.0.0.1:0", "--requests-per-address-per-minute-max", "6");
+      const trust = ["--cacert", await authoritiesOf(strict)];
+      const [first, second] = [
+        await tools.curl(...trust, `${urlOf(strict)}/agents`),
+        await tools.curl(...trust, `${urlOf(strict)}/agents`),
+      ];
+      await strict.signal("SIGINT");
+      assert.deepEqual([first.status, second.status], [200, 429]);
+      const waitSeconds = Number(second.headers.get("retry-after"));
+      assert.ok(waitSeconds > 0 && waitSeconds <= 10, `Retry-After ${waitSeconds}`);
+    });
+
     it("every path of openapi.json answers as it says it does", async () => {
       const { paths } = (await get("/openapi.json")).json<{ paths: Record<string, Record<string, { responses: object }>> }>();
       const did = (await get("/agents?limit=1")).json<{ agents: { did: string }[] }>().agents[0]?.did ?? "";
