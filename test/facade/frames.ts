@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { connect, type TLSSocket } from "node:tls";
-import type { ServedRegistry } from "./harness.ts";
 
 /** HTTP/2 by hand (RFC 9113), for what no client library would send. */
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -44,6 +43,12 @@ function text(value: string): Buffer {
     : Buffer.concat([Buffer.of(127, (rest & 0x7f) | 0x80, rest >> 7), bytes]);
 }
 
+export interface RawTarget {
+  readonly facade: { readonly port: number };
+  /** As whom the connection comes. */
+  readonly localAddress?: string;
+}
+
 /** One connection, after the preface. */
 export class RawConnection {
   readonly socket: TLSSocket;
@@ -59,7 +64,7 @@ export class RawConnection {
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
   }
 
-  static async open(server: ServedRegistry, ...settings: readonly Buffer[]): Promise<RawConnection> {
+  static async open(server: RawTarget, ...settings: readonly Buffer[]): Promise<RawConnection> {
     const socket = connect({
       ...{
         host: "127.0.0.1",
@@ -67,6 +72,7 @@ export class RawConnection {
         rejectUnauthorized: false,
         ALPNProtocols: ["h2"],
         servername: "localhost",
+        localAddress: server.localAddress,
       },
     });
     const connection = new RawConnection(socket);
