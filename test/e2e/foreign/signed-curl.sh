@@ -6,7 +6,7 @@ REGISTRY=${REGISTRY:-npm run --silent registry --}
 say() { $REGISTRY id --certificates --json --data-dir "$1" | node -pe "JSON.parse(require('fs').readFileSync(0))$2"; }
 ID=$(say "$BETA" .did) AUDIENCE=$(say "$ACME" .did)
 say "$ACME" '.authorities.map((each) => each.pem).join("")' > authority.pem
-# A client certificate of beta for an hour, by the authority whose certificate acme has seen in beta's descriptor.
+# A client certificate of beta for a day, by the authority whose certificate acme has seen in beta's descriptor.
 printf 'subjectAltName=URI:%s\nkeyUsage=critical,digitalSignature\nbasicConstraints=critical,CA:FALSE\n' "$(say "$BETA" .spiffeId)" > svid.ext
 openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout svid.key -subj /CN=beta -out svid.csr
 openssl x509 -req -in svid.csr -CA "$BETA/tls/authority-1.pem" -CAkey "$BETA/tls/authority-1.pem" \
