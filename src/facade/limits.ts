@@ -74,3 +74,17 @@ export const DRAIN_MS_MAX = 10_000;
 export const CLOSE_DRAIN_MS_MAX = 3_000;
 /** What a client is told to wait while we shed load or start. */
 export const RETRY_AFTER_SECONDS = 2;
+
+/**
+ * Nonces of one sender that are remembered at a time: more than a registry's requests and later pages of syncs in twice the skew,
+ * where its requests are not set higher.
+ */
+export const NONCES_PER_SENDER_MAX = 1_536;
+/** What one sender may have is this part of what is free where that is less: `1 / NONCE_SHARES`. */
+export const NONCE_SHARES = 16;
+/** Nonces of registries that are remembered at a time, and how many of them only for those that are configured or followed. */
+export const NONCES_MAX = 262_144;
+export const NONCES_RESERVED = 65_536;
+/** The same of everybody else who signs; reserved for registries that announce themselves, since agents' keys cost nothing. */
+export const OTHER_NONCES_MAX = 65_536;
+export const OTHER_NONCES_RESERVED = 16_384;

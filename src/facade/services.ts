@@ -34,12 +34,11 @@ export interface AddressRates {
 
 /** @throws StoreError when the nonces of before cannot be read */
 export async function openServices(context: FacadeContext): Promise<Services> {
-  const { store, clock } = context;
   const [registryNonces, otherNonces] = await Promise.all([
-    Nonces.load(store, clock, "registryNonces"),
-    Nonces.load(store, clock, "otherNonces"),
+    Nonces.load(context, "registryNonces"),
+    Nonces.load(context, "otherNonces"),
   ]);
-  return { context, identities: new PeerIdentities(clock), registryNonces, otherNonces, rates: addressRates(context) };
+  return { context, identities: new PeerIdentities(context.clock), registryNonces, otherNonces, rates: addressRates(context) };
 }
 
 function addressRates({ requestsPerAddressPerMinuteMax: perMinute }: FacadeContext): AddressRates {
