@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { checksummed } from "../../src/adapters/checksum/store.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
 import {
   Idempotency,
@@ -11,6 +12,7 @@ import {
 import { facadeRange } from "../../src/facade/rows.ts";
 import type { Clock } from "../../src/ports/clock.ts";
 import type { Store } from "../../src/ports/store.ts";
+import { silentLog } from "../admin/map-node.ts";
 import { agent, World } from "../node/harness.ts";
 import { Api, OPERATOR, Owner, pathOf, type Got } from "./agents-support.ts";
 
@@ -133,7 +135,7 @@ describe("facade: what is kept of idempotent writes", () => {
 
   it("forgets after 24 hours, whichever way the clock goes", async () => {
     const store = new MemoryStore();
-    const idempotency = new Idempotency(store, clock);
+    const idempotency = new Idempotency({ store, clock, log: silentLog });
     await idempotency.once(keyed("old"), done());
     nowMs += IDEMPOTENCY_MS_MAX - 1;
     assert.equal(await isKept(idempotency, "old"), true);
@@ -143,26 +145,51 @@ describe("facade: what is kept of idempotent writes", () => {
     assert.equal(await rows(store), 1, "the old one is gone from the disk too");
     nowMs -= IDEMPOTENCY_MS_MAX;
     assert.equal(await isKept(idempotency, "new"), false);
-    assert.equal(await isKept(new Idempotency(store, clock), "new"), false);
+    assert.equal(await isKept(new Idempotency({ store, clock, log: silentLog }), "new"), false);
   });
 
   it("keeps a bounded number of answers, and lets the oldest go", async function () {
     this.timeout(60_000);
     const store = new MemoryStore();
-    const idempotency = new Idempotency(store, clock);
+    const idempotency = new Idempotency({ store, clock, log: silentLog });
     for (let i = 0; i <= IDEMPOTENCY_KEYS_MAX; i++) {
       nowMs += 1;
       await idempotency.once(keyed(`k${i}`), done());
     }
     assert.equal(await rows(store), IDEMPOTENCY_KEYS_MAX);
-    for (const one of [idempotency, new Idempotency(store, clock)]) {
+    for (const one of [idempotency, new Idempotency({ store, clock, log: silentLog })]) {
       assert.deepEqual([await isKept(one, "k0"), await isKept(one, "k1")], [false, true]);
     }
   });
 
+  it("T45 counts an answer that has rotted as absent, and the others stay", async () => {
+    const disk = new MemoryStore();
+    const warnings: string[] = [];
+    const log = { ...silentLog, warn: (message: string) => void warnings.push(message) };
+    const open = (): Idempotency => new Idempotency({ store: checksummed(disk), clock, log });
+    const rot = async (body: string): Promise<void> => {
+      for await (const chunk of disk.scan(facadeRange("idempotency"))) {
+        const [key] = chunk.find(([, value]) => Buffer.from(value).includes(Buffer.from(body).toString("base64"))) ?? [];
+        if (key !== undefined) await disk.batch([{ type: "put", key, value: Buffer.from("rotten") }], { durable: true });
+      }
+    };
+    const running = open();
+    for (const key of ["one", "two", "six"]) await running.once(keyed(key), done(Buffer.from(key)));
+    await rot("one");
+    assert.equal(await isKept(running, "one"), false, "found when it is read");
+    assert.equal(await rows(disk), 2);
+    await rot("two");
+    const restarted = open();
+    assert.deepEqual([await isKept(restarted, "two"), await isKept(restarted, "six")], [false, true]);
+    assert.equal(await rows(disk), 1);
+    assert.equal(warnings.length, 2);
+    await restarted.once(keyed("two"), done(Buffer.from("two")));
+    assert.equal(await isKept(open(), "two"), true);
+  });
+
   it("keeps a bounded number of bytes", async () => {
     const store = new MemoryStore();
-    const idempotency = new Idempotency(store, clock);
+    const idempotency = new Idempotency({ store, clock, log: silentLog });
     const body = new Uint8Array(IDEMPOTENCY_BYTES_MAX / 4);
     for (const key of ["a", "b", "c"]) {
       nowMs += 1;

@@ -1,16 +1,18 @@
 import { fromUtf8, hex, utf8 } from "../../../protocols/lib/bytes.ts";
 import { HASH_BYTES, sha256 } from "../../../protocols/lib/hash.ts";
 import type { Clock } from "../../ports/clock.ts";
-import type { Store, StoreOperation } from "../../ports/store.ts";
+import type { Log } from "../../ports/log.ts";
+import { StoreError, type Store, type StoreOperation } from "../../ports/store.ts";
+import type { FacadeContext } from "../context.ts";
 import { ProblemError } from "../problem.ts";
 import type { Answer, Call } from "../route.ts";
-import { facadeKey, facadeRange } from "../rows.ts";
+import { facadeKey, readTable } from "../rows.ts";
 
 /**
  * `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a write that is sent again under the key of its caller gets the
  * answer of the first time and is not done twice, also after a restart. Only answers of success are kept: what was refused has
- * changed nothing and may be tried again. A process that dies between the write and the keeping of its answer forgets the key; the
- * conditions of the write itself (`create`, If-Match) then say that it was done.
+ * changed nothing and may be tried again. A process that dies between the write and the keeping of its answer forgets the key, as
+ * does an answer that has rotted; the conditions of the write itself (`create`, If-Match) then say that it was done.
  */
 export const IDEMPOTENCY_MS_MAX = 86_400_000;
 /** Answers kept, and their bytes; the oldest leave first, also before their time. */
@@ -55,14 +57,16 @@ export interface Outcome {
 export class Idempotency {
   readonly #store: Store;
   readonly #clock: Clock;
+  readonly #log: Log;
   /** Key (hex) → what is kept, oldest first. */
   #kept: Promise<Map<string, Kept>> | undefined;
   #bytes = 0;
   readonly #running = new Map<string, string>();
 
-  constructor(store: Store, clock: Clock) {
+  constructor({ store, clock, log }: Pick<FacadeContext, "store" | "clock" | "log">) {
     this.#store = store;
     this.#clock = clock;
+    this.#log = log;
   }
 
   /**
@@ -100,10 +104,30 @@ export class Idempotency {
   }
 
   async #find(name: string, key: Uint8Array): Promise<Row | undefined> {
-    const kept = (await this.#load()).get(name);
+    const all = await this.#load();
+    const kept = all.get(name);
     if (kept === undefined || !this.#isYoung(kept.atMs)) return undefined;
-    const row = await this.#store.get(facadeKey("idempotency", key));
-    return row && decodeRow(row);
+    const rowKey = facadeKey("idempotency", key);
+    try {
+      const row = await this.#store.get(rowKey);
+      return row && decodeRow(row);
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== "damaged") throw error;
+      this.#forget(all, name);
+      await this.#deleteRotten([rowKey]);
+      return undefined;
+    }
+  }
+
+  async #deleteRotten(keys: readonly Uint8Array[]): Promise<void> {
+    this.#log.warn("answers kept for Idempotency-Keys have rotted on the disk and are deleted", { count: keys.length });
+    const operations = keys.map((key) => ({ type: "del", key }) as const);
+    try {
+      await this.#store.batch(operations, { durable: false });
+    } catch (error) {
+      // Rotten they count as absent: the next start finds them again.
+      this.#log.warn("answers that have rotted could not be deleted", { error });
+    }
   }
 
   /** A clock that was set back must not keep answers for longer. */
@@ -149,11 +173,11 @@ export class Idempotency {
 
   async #read(): Promise<Map<string, Kept>> {
     const found: [string, Kept][] = [];
-    for await (const rows of this.#store.scan({ ...facadeRange("idempotency"), chunkEntries: LOAD_ENTRIES })) {
-      for (const [key, value] of rows) {
-        found.push([hex(key.subarray(-HASH_BYTES)), { atMs: decodeRow(value).atMs, bytes: value.length }]);
-      }
-    }
+    const rotten: Uint8Array[] = [];
+    const read = (key: Uint8Array, value: Uint8Array): void =>
+      void found.push([hex(key.subarray(-HASH_BYTES)), { atMs: decodeRow(value).atMs, bytes: value.length }]);
+    await readTable(this.#store, "idempotency", { read, damaged: (key) => void rotten.push(key) }, LOAD_ENTRIES);
+    if (rotten.length > 0) await this.#deleteRotten(rotten);
     const sorted = found.toSorted(([, a], [, b]) => a.atMs - b.atMs);
     this.#bytes = sorted.reduce((sum, [, { bytes }]) => sum + bytes, 0);
     return new Map(sorted);

@@ -31,7 +31,7 @@ export type AgentLimits = Pick<RegistryConfig, "selfRegisteredAgentsMax">;
 
 /** The agents of all catalogues that this registry holds for readers, its own for writers. */
 export function agentRoutes(context: FacadeContext, { selfRegisteredAgentsMax }: AgentLimits): Route[] {
-  const idempotency = new Idempotency(context.store, context.clock);
+  const idempotency = new Idempotency(context);
   const writing: Writing = { context, idempotency, selfRegistered: new SelfRegistered(context, selfRegisteredAgentsMax) };
   return [...readers(context), ...writers(writing)];
 }
