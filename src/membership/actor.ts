@@ -132,8 +132,8 @@ export class MembershipActor implements Actor<MembershipMessage> {
 
   #loaded(outcome: Outcome<StoredMembership>): void {
     if (!outcome.ok) throw outcome.error;
-    const { own, descriptors, addresses, evidence, removed } = outcome.value;
-    for (const suffix of evidence) this.#evidence.load(suffix);
+    const { own, descriptors, addresses, isolated, evidence, removed } = outcome.value;
+    this.#evidence.load(isolated, evidence);
     this.#operator.start(addresses, removed);
     this.#isLoaded = true;
     for (const bytes of descriptors) {
@@ -208,10 +208,11 @@ export class MembershipActor implements Actor<MembershipMessage> {
   }
 
   #keepEvidence(did: string, evidence: Uint8Array): void {
-    const row = this.#evidence.take(did, evidence);
-    if (row === undefined) return;
-    this.#options.log.warn("a registry contradicted itself; the evidence is kept", { did });
-    this.#store([row], () => this.#evidence.drop(row));
+    const isWanted = this.#members.get(did)?.configured === true || this.#options.isFollowed(did);
+    const taken = this.#evidence.take(did, evidence, isWanted);
+    if (taken === undefined) return;
+    this.#options.log.warn("a registry contradicted itself; it is isolated", { did, isEvidenceKept: taken.isKept });
+    this.#store(taken.operations, taken.undo);
   }
 
   #store(operations: Parameters<Store["batch"]>[0], failed: () => void = () => undefined): void {

@@ -7,7 +7,8 @@ export interface StoredMembership {
   readonly own: Uint8Array | undefined;
   readonly descriptors: readonly Uint8Array[];
   readonly addresses: readonly string[];
-  /** Suffixes of the rows of the evidence at hand. */
+  /** Suffixes of the rows of the registries that are isolated, and of the evidence at hand. */
+  readonly isolated: readonly Uint8Array[];
   readonly evidence: readonly Uint8Array[];
   /** DIDs of the registries that the operator removed. */
   readonly removed: readonly string[];
@@ -28,5 +29,6 @@ export async function loadMembership(store: StoreReader): Promise<StoredMembersh
   for await (const rows of store.scan(memberRange("descriptor"))) for (const [, bytes] of rows) descriptors.push(bytes);
   const addresses = (await suffixes("address")).map(fromUtf8);
   const removed = (await suffixes("removed")).map(fromUtf8);
-  return { own, descriptors, addresses, evidence: await suffixes("evidence"), removed };
+  const [isolated, evidence] = [await suffixes("isolated"), await suffixes("evidence")];
+  return { own, descriptors, addresses, isolated, evidence, removed };
 }

@@ -11,8 +11,10 @@ const TABLES = {
   descriptor: "d",
   /** Address → nothing: peers added by the operator at run time. */
   address: "a",
-  /** Hash of the DID, hash of the evidence → the evidence. */
+  /** Hash of the DID, hash of the evidence, 1 for a registry that is wanted or 0, serial (u48) → the evidence. */
   evidence: "e",
+  /** Hash of the DID → nothing: registries that contradicted themselves. */
+  isolated: "i",
   /** DID → nothing: registries that the operator removed. */
   removed: "x",
 } as const;

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { createRegistryIdentity } from "../../src/identity/registry-identity.ts";
-import { EVIDENCE_MAX, EVIDENCE_PER_REGISTRY_MAX, EvidenceIndex } from "../../src/membership/evidence.ts";
 import { GONE_AFTER_MS, MemberTable, stateOf, SUSPECT_AFTER_MS } from "../../src/membership/table.ts";
 
 function did(i: number): string {
@@ -45,21 +44,5 @@ describe("the table of members", () => {
     assert.equal(stateOf(member, GONE_AFTER_MS + 1), "gone");
     member.connected = true;
     assert.equal(stateOf(member, GONE_AFTER_MS + 1), "suspect");
-  });
-});
-
-describe("the evidence that is kept", () => {
-  it("is bounded in all and for each registry, keeps the first, and never the same twice", () => {
-    const index = new EvidenceIndex();
-    const piece = (i: number): Uint8Array => Buffer.from(`evidence ${i}`);
-    const first = index.take("did:key:a", piece(0));
-    assert.ok(first);
-    assert.equal(index.take("did:key:a", piece(0)), undefined);
-    for (let i = 1; i < 50; i++) index.take("did:key:a", piece(i));
-    assert.equal(index.size, EVIDENCE_PER_REGISTRY_MAX);
-    index.drop(first);
-    assert.ok(index.take("did:key:a", piece(0)));
-    for (let i = 0; i < 2 * EVIDENCE_MAX; i++) index.take(`did:key:${i}`, piece(i));
-    assert.equal(index.size, EVIDENCE_MAX);
   });
 });
