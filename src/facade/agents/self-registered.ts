@@ -1,7 +1,6 @@
 import { fromUtf8, utf8 } from "../../../protocols/lib/bytes.ts";
 import { isSelfCertified } from "../../../protocols/lib/did.ts";
 import type { MutationResult } from "../../api.ts";
-import { StoreError } from "../../ports/store.ts";
 import { addressKeys } from "../address.ts";
 import type { Caller } from "../caller.ts";
 import type { FacadeContext } from "../context.ts";
@@ -9,7 +8,7 @@ import { ADDRESSES_MAX } from "../limits.ts";
 import { ProblemError } from "../problem.ts";
 import { Rate } from "../rate.ts";
 import { throttledProblem } from "../refusals.ts";
-import { facadeKey, facadeRange } from "../rows.ts";
+import { facadeKey, readTable } from "../rows.ts";
 
 /** Agents that one address (IPv6: one /64) may register by their own keys in a minute, and how many of them at once. */
 export const CREATIONS_PER_ADDRESS_PER_MINUTE = 30;
@@ -149,23 +148,12 @@ export class SelfRegistered {
 
   async #read(): Promise<Entries> {
     const entries: Entries = new Map();
-    const range = facadeRange(TABLE);
     const prefixBytes = facadeKey(TABLE).length;
     const stored = Promise.resolve();
     const add = (key: Uint8Array): void =>
       void entries.set(fromUtf8(key.subarray(prefixBytes)), { stored, pending: 0, isKept: true, touched: 0 });
-    for (let from: Uint8Array | undefined = range.from; from !== undefined;) {
-      const rest = { ...range, from };
-      from = undefined;
-      try {
-        for await (const rows of this.#parts.store.scan(rest)) for (const [key] of rows) add(key);
-      } catch (error) {
-        // All that a row says is in its key.
-        if (!(error instanceof StoreError) || error.code !== "damaged" || error.key === undefined) throw error;
-        add(error.key);
-        from = Buffer.concat([error.key, Buffer.of(0)]);
-      }
-    }
+    // All that a row says is in its key.
+    await readTable(this.#parts.store, TABLE, { read: add, damaged: add });
     return entries;
   }
 }
