@@ -34,7 +34,7 @@ const NUMBER_BYTES = 6;
 
 export type NonceTable = "registryNonces" | "otherNonces";
 
-/** What one pool remembers at a time, in nonces; about 80 bytes each. */
+/** What one pool remembers at a time, in nonces; about 60 bytes each. */
 interface Pool {
   readonly max: number;
   /** Of these, kept free for those who matter. */

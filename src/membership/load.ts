@@ -1,5 +1,5 @@
 import { fromUtf8 } from "../../protocols/lib/bytes.ts";
-import type { StoreReader } from "../ports/store.ts";
+import { StoreError, type StoreReader } from "../ports/store.ts";
 import { memberKey, memberRange } from "./rows.ts";
 
 /** What membership kept over a restart. */
@@ -21,8 +21,19 @@ export async function loadMembership(store: StoreReader): Promise<StoredMembersh
   const descriptors: Uint8Array[] = [];
   const suffixes = async (table: Parameters<typeof memberRange>[0]): Promise<Uint8Array[]> => {
     const found: Uint8Array[] = [];
-    for await (const rows of store.scan(memberRange(table))) {
-      for (const [key] of rows) found.push(Uint8Array.from(key.subarray(TABLE_KEY_BYTES)));
+    const add = (key: Uint8Array): void => void found.push(Uint8Array.from(key.subarray(TABLE_KEY_BYTES)));
+    const range = memberRange(table);
+    for (let from: Uint8Array | undefined = range.from; from !== undefined;) {
+      const rest = { ...range, from };
+      from = undefined;
+      try {
+        for await (const rows of store.scan(rest)) for (const [key] of rows) add(key);
+      } catch (error) {
+        // All that is wanted of these rows is in their keys: one that has rotted sets nobody free.
+        if (!(error instanceof StoreError) || error.code !== "damaged" || error.key === undefined) throw error;
+        add(error.key);
+        from = Buffer.concat([error.key, Buffer.of(0)]);
+      }
     }
     return found;
   };

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { checksummed } from "../../src/adapters/checksum/store.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
 import {
   EVIDENCE_MAX,
@@ -87,6 +88,19 @@ describe("the evidence that is kept", () => {
     const kept = await stored();
     assert.equal(kept.length, EVIDENCE_MAX);
     for (let i = 1; i < EVIDENCE_RESERVED; i++) assert.ok(kept.includes(`evidence ${-i}`), "it stayed");
+  });
+
+  it("T45 a row that has rotted sets nobody free and keeps nothing from starting", async () => {
+    for (const did of ["did:a", "did:b"]) await take(did, piece(0));
+    for (const table of ["isolated", "evidence"] as const) {
+      for await (const rows of store.scan(memberRange(table))) {
+        for (const [key] of rows) await store.batch([{ type: "put", key, value: Buffer.from("rotten") }], { durable: true });
+      }
+    }
+    const { isolated, evidence } = await loadMembership(checksummed(store));
+    index = new EvidenceIndex();
+    index.load(isolated, evidence);
+    assert.deepEqual([index.has("did:a"), index.has("did:b"), index.size], [true, true, 2]);
   });
 
   it("T9 verdicts are bounded, with room for those that are wanted, and none is taken back", () => {
