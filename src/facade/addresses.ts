@@ -2,8 +2,15 @@ import { isIPv6 } from "node:net";
 import type { NetworkInterfaceInfo } from "node:os";
 
 const HTTPS_PORT = 443;
-const LOOPBACK = ["localhost", "127.0.0.1"];
 const WILDCARDS = new Set(["0.0.0.0", "::"]);
+/** How programs on this machine name it, by what the server is bound to. Before it is bound, `localhost` may be either. */
+const LOCAL: Readonly<Record<string, readonly string[]>> = {
+  "0.0.0.0": ["localhost", "127.0.0.1"],
+  "127.0.0.1": ["localhost", "127.0.0.1"],
+  "::1": ["localhost", "::1"],
+  "::": ["localhost", "127.0.0.1", "::1"],
+  localhost: ["localhost", "127.0.0.1", "::1"],
+};
 
 export interface BoundFacade {
   /** As bound: an address, maybe a wildcard. */
@@ -32,7 +39,7 @@ export function facadeAddresses({ host, port, urls, domain, interfaces }: BoundF
   const reachable = isWildcard
     ? outside.filter(({ family }) => host === "::" || family === "IPv4").map(({ address }) => address)
     : [host];
-  const local = isWildcard || LOOPBACK.includes(host) ? LOOPBACK : [];
+  const local = LOCAL[host] ?? [];
   const given = urls.map((url) => new URL(url).origin);
   const own = [...(domain === null ? [] : [domain]), ...reachable].map((name) => origin(name, port));
   const announced = unique(given.length > 0 ? given : own.length > 0 ? own : local.map((name) => origin(name, port)));
