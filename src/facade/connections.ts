@@ -29,7 +29,7 @@ export interface Connection {
   readonly tlsVersion: string;
   /** DER of the client's leaf; `undefined` where none was presented. */
   readonly certificate: Uint8Array | undefined;
-  /** Unix milliseconds; `Infinity` without a certificate. */
+  /** Unix milliseconds at which this connection ends; `Infinity` without a certificate that held when it began. */
   readonly certificateEndMs: number;
 }
 
@@ -167,11 +167,13 @@ export class Connections {
   #add(key: object, socket: TLSSocket, way: Way): void {
     const address = socket.remoteAddress ?? "";
     const leaf = socket.getPeerX509Certificate();
+    const endMs = leaf?.validToDate.getTime() ?? Infinity;
     this.#open.set(key, {
       ...{ address, keys: addressKeys(address), way, state: "open" as const, cutAtMs: Infinity },
       tlsVersion: socket.getProtocol() ?? "",
       certificate: leaf?.raw,
-      certificateEndMs: leaf === undefined ? Infinity : leaf.validToDate.getTime(),
+      // One that had ended before proves nothing, and so ends nothing.
+      certificateEndMs: endMs <= this.#clock.now() ? Infinity : endMs,
     });
   }
 }

@@ -160,10 +160,10 @@ export class RequestCaller implements Caller {
     const { rates, context } = this.#services;
     const { single } = this.#connection.keys;
     const nowMs = context.clock.monotonic();
-    const waitMs = rates.failures.waitMs(single, nowMs);
-    if (waitMs > 0) throw throttledProblem("too many wrong tokens from your address; wait before you try again", waitMs);
+    // First: who shares an address with somebody that guesses, as behind a proxy, must not be shut out by them.
     if (isSameToken(token, context.operatorToken)) return true;
-    rates.failures.take(single, nowMs);
+    const waitMs = rates.failures.take(single, nowMs);
+    if (waitMs > 0) throw throttledProblem("too many wrong tokens from your address; wait before you try again", waitMs);
     const headers = { "www-authenticate": 'Bearer error="invalid_token"' };
     throw new ProblemError(401, "wrong_token", "this is not the operator's token of this registry", { headers });
   }

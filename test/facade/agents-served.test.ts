@@ -3,9 +3,10 @@ import { randomBytes } from "node:crypto";
 import { connect, type ClientHttp2Session } from "node:http2";
 import { signRequest } from "../../protocols/http/signed-request.ts";
 import type { Svid } from "../../src/ports/credentials.ts";
+import { FAILED_PROOFS_BURST } from "../../src/facade/limits.ts";
 import { agent } from "../node/harness.ts";
 import { Owner, pathOf } from "./agents-support.ts";
-import { clock, OPERATOR_TOKEN, send, TestCredentials, type Received, type Sending } from "./harness.ts";
+import { clock, OPERATOR_TOKEN, send, TestCredentials, TestRegistry, type Received, type Sending } from "./harness.ts";
 import { serveNode, type ServedNode } from "./served-node.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
@@ -90,6 +91,41 @@ describe("facade: agents and the admin API on a server", () => {
     assert.deepEqual(code(await put(stranger, "third")), [403, "certificate_refused"]);
     assert.equal((await ask({ path: "/admin/status" }, open(alice))).status, 200);
     assert.deepEqual(code(await ask({ path: "/admin/status" }, open(own))), [403, "operator_required"]);
+  });
+
+  it("T3 lets an agent's own key write beside a certificate that does not hold, which is refused where nothing else suffices", async () => {
+    const { did } = served.node.identity();
+    const strangers = await TestRegistry.create("elsewhere");
+    const expired = await TestRegistry.create("expired", -30_000);
+    const forged = await TestCredentials.create(served.credentials.identity);
+    const svids = [strangers.credentials.svid(), expired.credentials.svid(), forged.svid()];
+    for (const [i, svid] of svids.entries()) {
+      const owner = new Owner(`mesh-${i}`);
+      const session = open(svid);
+      const body = JSON.stringify(owner.signed(did, 1));
+      const created = await ask({ method: "POST", path: "/agents", headers: JSON_TYPE, body }, session);
+      assert.equal(created.status, 201, created.body.toString());
+      const path = pathOf(owner.did);
+      assert.deepEqual(code(await ask({ method: "DELETE", path }, session)), [403, "certificate_refused"]);
+      const authority = new URL(served.url).host;
+      const signing = { method: "DELETE", authority, target: path, body: new Uint8Array(0), id: owner.did, audience: did };
+      const headers = signRequest({ ...signing, timestampMs: clock.now(), nonce: randomBytes(16) }, (bytes) =>
+        owner.key.sign(bytes),
+      );
+      const removed = await ask({ method: "DELETE", path, headers: { ":authority": authority, ...headers } }, session);
+      assert.equal(removed.status, 204, removed.body.toString());
+    }
+  });
+
+  it("T25 wrong tokens from an address are throttled and do not keep the operator out", async () => {
+    const withToken = (token: string): Promise<Received> =>
+      ask({ path: "/admin/status", headers: { authorization: `Bearer ${token}` } });
+    const wrong = [];
+    for (let i = 0; i <= FAILED_PROOFS_BURST; i++) wrong.push((await withToken(`wrong-${i}`)).status);
+    assert.ok(wrong.includes(401));
+    assert.equal(wrong.at(-1), 429);
+    assert.equal((await withToken(OPERATOR_TOKEN)).status, 200);
+    assert.equal((await withToken("wrong")).status, 429);
   });
 
   it("T11 T16 takes a request that the agent's key signed, once, and with its own body", async () => {
