@@ -6,6 +6,9 @@ import { fromBase64 } from "../../protocols/lib/bytes.ts";
 import { CATALOG_SYNC_PATH } from "../../protocols/http/catalog-page.ts";
 import { didKey } from "../../protocols/lib/did.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
+import { NONCES_MAX, NONCES_RESERVED, OTHER_NONCES_MAX, OTHER_NONCES_RESERVED } from "../../src/facade/limits.ts";
+import type { NonceTable } from "../../src/facade/nonces.ts";
+import { facadeKey } from "../../src/facade/rows.ts";
 import { clock, send, ServedRegistry, signed, TestRegistry, type Received, type Sending } from "./harness.ts";
 
 /** What the fake node answers when admission has let a request through. */
@@ -122,6 +125,31 @@ describe("the facade: admission of registries", () => {
     }
   });
 
+  /** As many nonces of strangers as they may have. */
+  async function filled(table: NonceTable, count: number): Promise<MemoryStore> {
+    const store = new MemoryStore();
+    const row = Buffer.alloc(12);
+    row.writeUIntBE(Math.floor(clock.now() / 5_000), 0, 6);
+    await store.batch([{ type: "put", key: facadeKey(table, row), value: randomBytes(count * 32) }], { durable: true });
+    return store;
+  }
+
+  it("T19 T25 strangers that filled their part of the nonces do not shut out whom the operator named", async () => {
+    const crowded = await ServedRegistry.start({ store: await filled("registryNonces", NONCES_MAX - NONCES_RESERVED) });
+    const stranger = await TestRegistry.create("stranger");
+    crowded.node.knows(peer, { isWanted: true });
+    crowded.node.knows(stranger);
+    try {
+      const codes: (string | undefined)[] = [];
+      for (const who of [stranger, peer]) {
+        codes.push((await send(crowded.connect(who), signed(who, crowded, { path }))).problem?.code);
+      }
+      assert.deepEqual(codes, ["too_many_nonces", SERVED]);
+    } finally {
+      await crowded.stop();
+    }
+  });
+
   it("T12 a request for another registry or address is refused and costs nobody's budget", async () => {
     const other = await TestRegistry.create("other");
     const audience = await ask(signed(peer, server, { path, audience: other.did }));
@@ -215,6 +243,20 @@ describe("the facade: admission of registries", () => {
       const [descriptor = []] = server.node.announcedDescriptors;
       assert.ok(Buffer.from(request.body).includes(Buffer.from(descriptor)));
       assert.ok(answer.headers["x-registry-signature"]);
+    });
+
+    it("T19 takes it when agents' keys filled their part of the nonces", async () => {
+      const crowded = await ServedRegistry.start({
+        store: await filled("otherNonces", OTHER_NONCES_MAX - OTHER_NONCES_RESERVED),
+      });
+      const stranger = await TestRegistry.create("stranger");
+      const body = introductionOf(stranger);
+      try {
+        const answer = await send(crowded.connect(stranger), signed(stranger, crowded, { path: "/federation/public", body }));
+        assert.equal(answer.status, 200, answer.body.toString());
+      } finally {
+        await crowded.stop();
+      }
     });
 
     it("T1 refuses one whose certificate is another registry's, and one that brings another's descriptor", async () => {
