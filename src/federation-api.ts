@@ -30,6 +30,8 @@ export interface KnownRegistry {
   readonly bundle: string | undefined;
   /** Nothing of it is taken any more. */
   readonly isolated: boolean;
+  /** The operator named it, as a contact or as one to follow: strangers that are followed because all are do not count. */
+  readonly isWanted: boolean;
   /** Of its web face, the best one; absent where it has none. */
   readonly url?: string;
 }

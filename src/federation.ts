@@ -21,10 +21,12 @@ export interface FederationParts {
   readonly membership: ActorRef<MembershipMessage>;
   /** The budget that libp2p counts on, too. */
   readonly limiter: RequestLimiter;
+  /** DIDs of the registries that the operator follows by name. */
+  readonly followed: ReadonlySet<string>;
 }
 
 /** The questions of other registries that come over HTTP, put to the actors. */
-export function federationOf({ clock, catalog, membership, limiter }: FederationParts): FederationNode {
+export function federationOf({ clock, catalog, membership, limiter, followed }: FederationParts): FederationNode {
   const continuations = new RequestLimiter(CONTINUATIONS_PER_PEER_PER_MINUTE_MAX);
   const asked = <R>(make: (reply: Reply<R>) => MembershipMessage): Promise<R> => answered(membership.ask(make, ANSWER_MS));
   return {
@@ -33,7 +35,10 @@ export function federationOf({ clock, catalog, membership, limiter }: Federation
       told(await asked<Hello | undefined>((reply) => ({ type: "announced", introduction, reply }))),
     catalogPage: (request) =>
       answered(catalog.ask<CatalogPage | PageRefusal>((reply) => ({ type: "page", request, reply }), ANSWER_MS)),
-    knownRegistry: (did) => asked<KnownRegistry | undefined>((reply) => ({ type: "known", did, reply })),
+    knownRegistry: async (did) => {
+      const known = await asked<KnownRegistry | undefined>((reply) => ({ type: "known", did, reply }));
+      return known && { ...known, isWanted: known.isWanted || followed.has(did) };
+    },
     takeRequest: (did, kind = "request") =>
       (kind === "request" ? limiter : continuations).take(peerIdOfDid(did), clock.monotonic()),
     facadeChanged: () => void membership.tell({ type: "facade_changed" }),

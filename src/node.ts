@@ -200,7 +200,8 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
     isListening = true;
     membership.tell({ type: "listening" });
     if (version !== undefined) membership.tell({ type: "published", version });
-    const federation = federationOf({ clock, catalog, membership, limiter });
+    const followed = new Set(typeof options.follow === "string" ? [] : options.follow);
+    const federation = federationOf({ clock, catalog, membership, limiter, followed });
     const operations = new Operations({
       identity,
       network,

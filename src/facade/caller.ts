@@ -2,6 +2,8 @@
 export interface Caller {
   /** Address of the other end of the connection. */
   readonly address: string;
+  /** The registry that was admitted, on routes for registries. */
+  readonly registry: AdmittedRegistry | undefined;
   /** The verified SVID of the session; `undefined` without a client certificate. @throws ProblemError for one that does not hold */
   svid(): Promise<CallerSvid | undefined>;
   /**
@@ -16,6 +18,12 @@ export interface Caller {
    * @throws ProblemError `too_many_requests`
    */
   countAsRequest(): void;
+}
+
+export interface AdmittedRegistry {
+  readonly did: string;
+  /** The operator named it: as a contact or as one to follow. */
+  readonly isWanted: boolean;
 }
 
 export interface CallerSvid {

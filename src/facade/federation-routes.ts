@@ -5,7 +5,7 @@ import {
   PAGE_REQUEST_BYTES_MAX,
   pageRequestSchema,
 } from "../../protocols/http/catalog-documents.ts";
-import { CATALOG_SYNC_PATH } from "../../protocols/http/catalog-page.ts";
+import { CATALOG_SYNC_PATH, type PageRefusal, type PageRequest } from "../../protocols/http/catalog-page.ts";
 import { CHECKPOINT_PATH, encodeHeadDocument, headSchema } from "../../protocols/http/head-document.ts";
 import {
   decodeIntroduction,
@@ -17,13 +17,18 @@ import {
 } from "../../protocols/http/introduction-documents.ts";
 import { pageRefusalProblem } from "../../protocols/http/problem.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
-import type { FederationNode } from "../federation-api.ts";
+import type { Caller } from "./caller.ts";
+import type { FacadeContext } from "./context.ts";
 import { RETRY_AFTER_SECONDS } from "./limits.ts";
+import { CHANGE_PROOF_COST, PAGE_COST, PageBudget } from "./page-budget.ts";
+import { PageTurns } from "./page-turns.ts";
 import { ProblemError } from "./problem.ts";
 import type { Answer, AnswerDescription, Route } from "./route.ts";
 
 /** What other registries may ask; by then admission has proved who they are. */
-export function federationRoutes(node: FederationNode): Route[] {
+export function federationRoutes(context: FacadeContext): Route[] {
+  const { node } = context;
+  const servePage = pageServer(context);
   return [
     {
       ...{ method: "POST", path: INTRODUCTION_PATH, access: "stranger" },
@@ -46,9 +51,8 @@ export function federationRoutes(node: FederationNode): Route[] {
       },
       isContinuation: hasCursor,
       handle: async ({ rawBody, caller }): Promise<Answer> => {
-        const request = decodePageRequest(rawBody);
-        const page = await node.catalogPage(request);
-        if (typeof page !== "string") return { status: 200, body: encodePage(page, request) };
+        const page = await servePage(decodePageRequest(rawBody), caller);
+        if (typeof page !== "string") return { status: 200, body: page };
         // Else whatever names some cursor would be free of the budget of requests.
         if (page !== "busy") caller.countAsRequest();
         const { status, code, detail } = pageRefusalProblem(page);
@@ -70,6 +74,32 @@ export function federationRoutes(node: FederationNode): Route[] {
       },
     },
   ];
+}
+
+/** Encoded pages within the turns and the budget of who asks. */
+function pageServer({ node, clock }: FacadeContext): (request: PageRequest, caller: Caller) => Promise<Uint8Array | PageRefusal> {
+  const turns = new PageTurns(clock);
+  const budget = new PageBudget();
+  return async (request, { registry }) => {
+    if (registry === undefined) throw new Error("pages are for registries that were admitted");
+    const { did, isWanted } = registry;
+    const check = (): void => budget.check(did, isWanted, clock.monotonic());
+    // Who is in debt takes nobody's place; who has got its turn may have been charged for another page since.
+    check();
+    return turns.run(did, isWanted, async () => {
+      check();
+      let cost = PAGE_COST;
+      try {
+        const page = await node.catalogPage(request);
+        if (typeof page === "string") return page;
+        const body = encodePage(page, request);
+        cost += body.length + (request.proofs === "change" ? page.changes.length * CHANGE_PROOF_COST : 0);
+        return body;
+      } finally {
+        budget.charge(did, isWanted, cost, clock.monotonic());
+      }
+    });
+  };
 }
 
 /** A later page of a walk: a whole sync counts as one request. What does not hold is refused later, as a request. */

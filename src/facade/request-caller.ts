@@ -9,7 +9,7 @@ import {
   type SignedRequest,
 } from "../../protocols/http/signed-request.ts";
 import { openDescriptor } from "../../protocols/descriptor/codec.ts";
-import type { Caller, CallerSvid } from "./caller.ts";
+import type { AdmittedRegistry, Caller, CallerSvid } from "./caller.ts";
 import type { Connection } from "./connections.ts";
 import { bearerToken, isSameToken } from "./operator-token.ts";
 import { ProblemError } from "./problem.ts";
@@ -41,6 +41,7 @@ export class RequestCaller implements Caller {
   #signedBy: Promise<string | undefined> | undefined;
   #answerTo: SignedRequest | undefined;
   #isKnown = false;
+  #isWanted = false;
   #budget: CountedBudget | undefined;
 
   constructor(services: Services, connection: Connection, head: RequestHead) {
@@ -61,6 +62,10 @@ export class RequestCaller implements Caller {
   /** The request that the answer is to be signed for: its sender has shown its certificate. */
   get answerTo(): SignedRequest | undefined {
     return this.#answerTo;
+  }
+
+  get registry(): AdmittedRegistry | undefined {
+    return this.#answerTo && { did: this.#answerTo.id, isWanted: this.#isWanted };
   }
 
   /** The sender's budget that this request was counted on last. */
@@ -87,6 +92,7 @@ export class RequestCaller implements Caller {
       );
     }
     this.#isKnown = true;
+    this.#isWanted = known.isWanted;
     this.#admitIdentity(request, known.bundle, known.isolated);
   }
 
@@ -107,6 +113,7 @@ export class RequestCaller implements Caller {
     }
     const known = await node.knownRegistry(request.id);
     this.#isKnown = known !== undefined;
+    this.#isWanted = known?.isWanted === true;
     this.#admitIdentity(request, descriptor.bundle, known?.isolated === true);
   }
 
@@ -227,7 +234,9 @@ export class RequestCaller implements Caller {
     checkSignature(request);
     const { id: did, nonce, timestampMs } = request;
     const { registryNonces, otherNonces } = this.#services;
-    const claim = { did, nonce, timestampMs };
+    // A stranger that got so far announces its registry: agents, whose keys cost nothing, must not leave it without room.
+    const reserved = this.#isKnown ? this.#isWanted : this.#answerTo !== undefined;
+    const claim = { did, nonce, timestampMs, reserved };
     const [own, other] = this.#isKnown ? [registryNonces, otherNonces] : [otherNonces, registryNonces];
     // Who is known now may have been a stranger when it used this nonce, and the other way round.
     other.refuseUsed(claim);

@@ -114,7 +114,7 @@ class FacadeServer implements Facade {
     const app = new App({
       ...{ server: this.#server, connections: this.#connections, pending: this.#pending, services, shedding },
     });
-    const routes = [...publicRoutes(context), ...federationRoutes(context.node), ...more];
+    const routes = [...publicRoutes(context), ...federationRoutes(context), ...more];
     mountRoutes(app, [...routes, openApiRoute(routes)]);
     const handler = await app.ready();
     this.#app = app;

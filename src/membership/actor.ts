@@ -309,11 +309,14 @@ export class MembershipActor implements Actor<MembershipMessage> {
   }
 
   #known(did: string): KnownRegistry | undefined {
-    if (this.#operator.isRemoved(did)) return { bundle: undefined, isolated: true };
-    const descriptor = this.#members.get(did)?.descriptor;
-    if (descriptor === undefined) return undefined;
+    if (this.#operator.isRemoved(did)) return { bundle: undefined, isolated: true, isWanted: false };
+    const member = this.#members.get(did);
+    const descriptor = member?.descriptor;
+    if (member === undefined || descriptor === undefined) return undefined;
     const url = descriptor.facade?.urls[0];
-    return { bundle: descriptor.bundle, isolated: this.#evidence.has(did), ...(url !== undefined && { url }) };
+    const { bundle } = descriptor;
+    const isolated = this.#evidence.has(did);
+    return { bundle, isolated, isWanted: member.configured, ...(url !== undefined && { url }) };
   }
 
   #learn(bytes: Uint8Array, peerId: string | undefined): void {

@@ -128,6 +128,7 @@ export function contextOf(node: RunningNode, identity: RegistryIdentity, store: 
 function callerOf({ svid, signedBy, operator = false, address = "192.0.2.1" }: Proofs): Caller {
   return {
     address,
+    registry: undefined,
     svid: () => Promise.resolve(svid),
     signedBy: () => Promise.resolve(signedBy),
     isOperator: () => operator,

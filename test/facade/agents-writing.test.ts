@@ -193,7 +193,7 @@ describe("facade: writing agents", () => {
       const stale = await api.ask("PUT", pathOf(did), { body: agent("web"), headers: tag, caller: OPERATOR });
       assert.deepEqual(coded(stale), [412, "precondition_failed"]);
       assert.ok(stale.detail.includes(a.did), stale.detail);
-      const known = { bundle: undefined, isolated: false, url: "https://a.example" };
+      const known = { bundle: undefined, isolated: false, isWanted: false, url: "https://a.example" };
       const telling = Api.over(world, b, { node: { ...(b.node as RunningNode), knownRegistry: () => Promise.resolve(known) } });
       const told = await telling.ask("DELETE", pathOf(did), { caller: OPERATOR });
       assert.deepEqual([told.status, told.body], [404, { home: a.did, url: known.url }]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:http2";
 import { encodePageRequest, PAGE_REQUEST_BYTES_MAX } from "../../protocols/http/catalog-documents.ts";
-import { CATALOG_SYNC_PATH, type CatalogPage, type PageRequest } from "../../protocols/http/catalog-page.ts";
+import { CATALOG_SYNC_PATH, PAGE_CHANGES_MAX, type CatalogPage, type PageRequest } from "../../protocols/http/catalog-page.ts";
 import { verifyCatalogPage } from "../../protocols/http/verify-page.ts";
 import { createWeb } from "../../src/adapters/web/web.ts";
 import { systemRandom } from "../../src/adapters/system/random.ts";
@@ -9,6 +9,8 @@ import { MUTATIONS_MAX } from "../../src/api.ts";
 import { CONFIG_DEFAULTS } from "../../src/config.ts";
 import { checkSvid } from "../../src/identity/svid.ts";
 import { CONTINUATIONS_PER_PEER_PER_MINUTE_MAX } from "../../src/federation.ts";
+import { CHANGE_PROOF_COST, OTHER_COST_PER_MINUTE } from "../../src/facade/page-budget.ts";
+import { PAGES_WAITING_PER_REGISTRY_MAX } from "../../src/facade/page-turns.ts";
 import type { Web, WebPeer } from "../../src/ports/web.ts";
 import { silentLog } from "../admin/map-node.ts";
 import { agent, names } from "../node/harness.ts";
@@ -18,7 +20,7 @@ import { serveNode, type ServedNode } from "./served-node.ts";
 const AGENTS = 10_000;
 const LIMIT = 100;
 /** How many come at once in a flood. */
-const AT_ONCE = 50;
+const AT_ONCE = 1 + PAGES_WAITING_PER_REGISTRY_MAX;
 
 /** Another registry, which has introduced itself. */
 class Follower {
@@ -138,6 +140,25 @@ describe("facade: budgets of registries", () => {
     assert.equal(first?.problem?.code, "too_many_requests");
     assert.match(String(first.headers["ratelimit-policy"]), /^"continuation";q=1200;w=60$/);
     assert.equal((await follower.page(request)).changes.length, 1);
+  });
+
+  it("T25 a flood of the dearest pages is held by what they cost, and others are served meanwhile", async function () {
+    this.timeout(60_000);
+    const [flooder, follower] = [await introduced("dear"), await introduced("honest")];
+    const request: PageRequest = { limit: PAGE_CHANGES_MAX, proofs: "change" };
+    const { nextCursor: cursor = assert.fail("no second page") } = await flooder.page(request);
+    const beganMs = clock.monotonic();
+    const flood = flooder.flood({ ...request, cursor }, CONTINUATIONS_PER_PEER_PER_MINUTE_MAX);
+    const honest = await follower.page({ limit: PAGE_CHANGES_MAX, proofs: "multi" });
+    assert.equal(honest.changes.length, PAGE_CHANGES_MAX);
+    const answers = await flood;
+    const pages = answers.filter(({ status }) => status === 200);
+    const cost = pages.reduce((sum, { body }) => sum + body.length + PAGE_CHANGES_MAX * CHANGE_PROOF_COST, 0);
+    const minutes = (clock.monotonic() - beganMs) / 60_000 + 1 / 6;
+    assert.ok(cost <= OTHER_COST_PER_MINUTE * minutes + cost / pages.length, `${pages.length} pages of ${cost}`);
+    const refused = answers.find(({ status }) => status === 429);
+    assert.ok(Number(refused?.headers["retry-after"]) >= 1);
+    assert.match(refused?.problem?.detail ?? "", /pages/);
   });
 
   it("T25 a cursor that leads nowhere counts as a request", async () => {

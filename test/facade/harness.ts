@@ -170,7 +170,7 @@ export class AdmissionNode {
   }
 
   knows(registry: TestRegistry, more: Partial<KnownRegistry> = {}): void {
-    this.known.set(registry.did, { bundle: registry.credentials.bundle(), isolated: false, ...more });
+    this.known.set(registry.did, { bundle: registry.credentials.bundle(), isolated: false, isWanted: false, ...more });
   }
 }
 
