@@ -25,12 +25,17 @@ export class Rate {
   take(key: string, nowMs: number): number {
     const waitMs = this.waitMs(key, nowMs);
     if (waitMs > 0) return waitMs;
+    this.charge(key, nowMs);
+    return 0;
+  }
+
+  /** Takes one request whatever is left: for what shows only afterwards whether it counts. More than there was is waited for. */
+  charge(key: string, nowMs: number): void {
     const due = Math.max(this.#dueAtMs.get(key) ?? nowMs, nowMs) + this.#intervalMs;
     // Deleted first, so that the oldest key of the map is the one that was quiet for longest.
     this.#dueAtMs.delete(key);
     if (this.#dueAtMs.size >= this.#keysMax) this.#dueAtMs.delete(this.#dueAtMs.keys().next().value as string);
     this.#dueAtMs.set(key, due);
-    return 0;
   }
 }
 

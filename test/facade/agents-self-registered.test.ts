@@ -3,12 +3,13 @@ import { checksummed } from "../../src/adapters/checksum/store.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
 import type { MutationResult } from "../../src/api.ts";
 import { CREATIONS_PER_ADDRESS_BURST, RECOUNT_MS, SelfRegistered } from "../../src/facade/agents/self-registered.ts";
+import { OWN_WRITES_BURST, OWN_WRITES_PER_MINUTE } from "../../src/facade/agents/own-writes.ts";
 import { facadeKey, facadeRange } from "../../src/facade/rows.ts";
 import type { FacadeContext } from "../../src/facade/context.ts";
 import { StoreError, type Store } from "../../src/ports/store.ts";
 import { silentLog } from "../admin/map-node.ts";
 import { agent, World, type TestNode } from "../node/harness.ts";
-import { Api, OPERATOR, Owner, pathOf, svidOf, type Got } from "./agents-support.ts";
+import { Api, OPERATOR, Owner, pathOf, svidOf, WALL_MS, type Got, type Proofs } from "./agents-support.ts";
 import { clock } from "./harness.ts";
 
 const coded = ({ status, code }: Got): [number, string | undefined] => [status, code];
@@ -54,6 +55,32 @@ function partsOf(store: Store): ConstructorParameters<typeof SelfRegistered>[0] 
 const createdAt = (did: string) => (): Promise<MutationResult> => Promise.resolve({ outcome: "created", did, revision: 1 });
 
 describe("facade: agents that their own keys register", () => {
+  it("T25 bounds how often an agent changes itself, spends nothing of it on strangers' records, and leaves operators alone", () =>
+    scene("own writes", async ({ node, open, register, remove }) => {
+      let nowMs = 0;
+      const api = open(10, { clock: { ...clock, now: () => WALL_MS, monotonic: () => nowMs } });
+      const owner = new Owner("often");
+      assert.equal((await register(api, owner)).status, 201);
+      const put = (revision: number, caller?: Proofs, by: Owner = owner): Promise<Got> => {
+        const { agent_signature } = by.signed(node.did, revision, { version: String(revision) });
+        const body = { ...owner.signed(node.did, revision, { version: String(revision) }), agent_signature };
+        return api.ask("PUT", pathOf(owner.did), { body, ...(caller && { caller }) });
+      };
+      for (let i = 0; i < 2 * OWN_WRITES_BURST; i++) {
+        assert.deepEqual(coded(await put(2, undefined, new Owner("forger"))), [401, "bad_signature"]);
+      }
+      for (let revision = 2; revision <= OWN_WRITES_BURST; revision++) assert.equal((await put(revision)).status, 200);
+      const next = OWN_WRITES_BURST + 1;
+      const refused = await put(next);
+      assert.deepEqual(coded(refused), [429, "too_many_requests"]);
+      assert.match(refused.headers["retry-after"] ?? "", /^[1-9]/);
+      assert.equal((await remove(api, owner)).status, 429);
+      assert.equal((await register(api, new Owner("another"))).status, 201);
+      assert.equal((await put(next, OPERATOR)).status, 200);
+      nowMs += 60_000 / OWN_WRITES_PER_MINUTE;
+      assert.equal((await put(next + 1)).status, 200);
+    }));
+
   it("T56 takes them up to the bound, also after a restart; updates and deletes always work", () =>
     scene("bound", async ({ node, store, open, register, remove }) => {
       const first = open(2);

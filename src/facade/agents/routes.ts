@@ -6,6 +6,7 @@ import { agentInputDocument, agentParams, listParams, pageDocument, proofDocumen
 import { Idempotency } from "./idempotency.ts";
 import { listAgents, proveAgent, readAgent } from "./reading.ts";
 import { SelfRegistered } from "./self-registered.ts";
+import { OwnWrites } from "./own-writes.ts";
 import { createAgent, deleteAgent, replaceAgent, type Writing } from "./writing.ts";
 
 const record = (description: string): AnswerDescription => ({ description, schema: recordDocument });
@@ -32,7 +33,8 @@ export type AgentLimits = Pick<RegistryConfig, "selfRegisteredAgentsMax">;
 /** The agents of all catalogues that this registry holds for readers, its own for writers. */
 export function agentRoutes(context: FacadeContext, { selfRegisteredAgentsMax }: AgentLimits): Route[] {
   const idempotency = new Idempotency(context);
-  const writing: Writing = { context, idempotency, selfRegistered: new SelfRegistered(context, selfRegisteredAgentsMax) };
+  const selfRegistered = new SelfRegistered(context, selfRegisteredAgentsMax);
+  const writing: Writing = { context, idempotency, selfRegistered, ownWrites: new OwnWrites(context.clock) };
   return [...readers(context), ...writers(writing)];
 }
 

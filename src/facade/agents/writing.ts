@@ -12,6 +12,7 @@ import { entityTag, failed, writeCondition, type WriteCondition } from "./condit
 import type { AgentDocumentInput } from "./documents.ts";
 import type { Idempotency, Outcome } from "./idempotency.ts";
 import { lookUp, type Lookup } from "./own-records.ts";
+import type { OwnWrites } from "./own-writes.ts";
 import { pathOf } from "./reading.ts";
 import type { SelfRegistered } from "./self-registered.ts";
 
@@ -20,6 +21,7 @@ export interface Writing {
   readonly context: FacadeContext;
   readonly idempotency: Idempotency;
   readonly selfRegistered: SelfRegistered;
+  readonly ownWrites: OwnWrites;
 }
 
 /** `POST /agents`. @throws ProblemError, ProtocolError, NodeError */
@@ -43,13 +45,13 @@ export async function replaceAgent(writing: Writing, call: Call): Promise<Answer
 }
 
 /** `DELETE /agents/{did}`. @throws ProblemError, ProtocolError, NodeError */
-export async function deleteAgent({ context, idempotency, selfRegistered }: Writing, call: Call): Promise<Answer> {
+export async function deleteAgent({ context, idempotency, selfRegistered, ownWrites }: Writing, call: Call): Promise<Answer> {
   refuseCrossOrigin(context, call);
   const { did } = call.params as { did: string };
   checkIsOurs(context, did);
   const found = await lookUp(context.node, did);
   const names = found.own === undefined ? [] : [found.own.record.humanReadableId];
-  const { caller } = await authorise(context, call.caller, { did, names, isSignedRecord: false });
+  const { caller, isOwnKeyAlone } = await authorise(context, call.caller, { did, names, isSignedRecord: false });
   return idempotency.once({ caller, method: "DELETE", call }, async () => {
     // Once more: what was known before may be what an earlier request under this key has changed.
     const { own, elsewhere } = await lookUp(context.node, did);
@@ -58,14 +60,15 @@ export async function deleteAgent({ context, idempotency, selfRegistered }: Writ
     const condition = writeCondition(call.headers, own);
     const { ifRevision } = condition;
     const remove: Mutation = { op: "delete", did, ...(ifRevision !== undefined && { ifRevision }) };
-    const result = await selfRegistered.remove(did, () => mutate(context, remove));
+    const write = (): Promise<MutationResult> => selfRegistered.remove(did, () => mutate(context, remove));
+    const result = await (isOwnKeyAlone ? ownWrites.once(did, write) : write());
     if (result.outcome === "refused") throw refusal(result, condition);
     return { answer: { status: 204 }, wrote: true };
   });
 }
 
 async function put(
-  { context, idempotency, selfRegistered }: Writing,
+  { context, idempotency, selfRegistered, ownWrites }: Writing,
   call: Call,
   method: "POST" | "PUT",
   did: string,
@@ -93,8 +96,9 @@ async function put(
     const { given: _given, ...rest } = { ...condition, mode };
     const agent = { ...inputOf(body, authority, found), did } as AgentInput;
     const write = (): Promise<MutationResult> => mutate(context, { op: "put", agent, ...rest });
-    const isCounted = isOwnKeyAlone && mode !== "update";
-    const result = await (isCounted ? selfRegistered.register(did, call.caller, write) : write());
+    const counted = (): Promise<MutationResult> =>
+      mode === "update" ? write() : selfRegistered.register(did, call.caller, write);
+    const result = await (isOwnKeyAlone ? ownWrites.once(did, counted) : write());
     if (result.outcome === "refused") throw refusal(result, condition);
     return written(context, did, result);
   });
