@@ -16,16 +16,17 @@ import type { AgentRecord } from "../../protocols/record/record.ts";
 import type { Reply } from "../actors/actor.ts";
 import { StoreError, type Store, type StoreSnapshot } from "../ports/store.ts";
 import type { Catalogue } from "./catalogue.ts";
+import { ChangeIndex } from "./change-index.ts";
 import { commitOf, findBase, type Versions } from "./page-base.ts";
 import { decodePageCursor, encodePageCursor, type PageCursor } from "./page-cursor.ts";
 import { FirstKeys } from "./page-keys.ts";
-import { rowKey, rowSuffix, tableRange, u48 } from "./rows.ts";
+import { rowKey } from "./rows.ts";
 import type { RunTask } from "./tasks.ts";
 import { tombstoneDid } from "./tombstone.ts";
 import { mapReader } from "./tree/reader.ts";
 import { keysAfter } from "./tree/walk.ts";
 
-/** Rows of the change log that one page may look through; whoever lacks more begins without a base. */
+/** Newest rows of the change log that pages are made from; whoever lacks more begins without a base. */
 export const PAGE_SCAN_ROWS_MAX = 262_144;
 /** Records read at a time: what is read beyond a page's bytes is lost work. */
 const READ_RECORDS = 64;
@@ -64,10 +65,16 @@ interface Draft {
   readonly snapshot: StoreSnapshot;
 }
 
-/** Pages of changes for askers over HTTP (sync.md): no walk has state here, and a page costs what it holds. */
+/**
+ * Pages of changes for askers over HTTP (sync.md): no walk has state here, and a page costs what it holds, for
+ * which all of them share one index of the change log.
+ */
 export class CatalogPages {
   readonly #options: PagesOptions;
   readonly #catalogue: Catalogue;
+  /** Of the change log, once somebody asked for more than memory has; the changes since are in memory, else it is read anew. */
+  #index: ChangeIndex | undefined;
+  #reading: Promise<ChangeIndex> | undefined;
 
   constructor(options: PagesOptions) {
     this.#options = options;
@@ -127,26 +134,37 @@ export class CatalogPages {
     if (base < floor) return reply.resolve("unknown_base");
     const changed = recent.since(base);
     if (changed !== undefined) return this.#draft(asked, base, firstOf(changed, after, limit + 1).keys());
-    const { store } = this.#options;
-    const scan = async (signal: AbortSignal): Promise<FirstKeys | undefined> => {
-      const first = new FirstKeys(after, limit + 1);
-      const range = { ...tableRange(number, "change", u48(base + 1)), limit: PAGE_SCAN_ROWS_MAX + 1 };
-      let scanned = 0;
-      for await (const rows of store.scan(range)) {
-        signal.throwIfAborted();
-        scanned += rows.length;
-        for (const [key] of rows) first.add(Uint8Array.from(rowSuffix(key).subarray(6)));
-      }
-      return scanned > PAGE_SCAN_ROWS_MAX ? undefined : first;
-    };
-    this.#run(asked, scan, (first) => {
-      // Versions that were completed while the scan ran are in memory.
-      const since = this.#catalogue.recent.since(sequence);
-      if (first === undefined) return reply.resolve("unknown_base");
-      if (since === undefined) return reply.resolve("busy");
-      for (const key of since) first.add(key);
-      this.#draft(asked, base, first.keys());
-    });
+    const indexed = this.#index;
+    const since = indexed && recent.since(indexed.upTo);
+    if (indexed !== undefined && since !== undefined) return this.#selectIndexed(asked, base, indexed, since);
+    this.#run(
+      asked,
+      (signal) => (this.#reading ??= this.#readIndex(number, sequence, signal)),
+      (index) => {
+        this.#index = index;
+        // Versions that were completed while it was read are in memory.
+        const changedSince = this.#catalogue.recent.since(index.upTo);
+        if (changedSince === undefined) return reply.resolve("busy");
+        this.#selectIndexed(asked, base, index, changedSince);
+      },
+    );
+  }
+
+  /** One at a time, for all who wait. */
+  async #readIndex(number: number, upTo: number, signal: AbortSignal): Promise<ChangeIndex> {
+    try {
+      return await ChangeIndex.read(this.#options.store, number, upTo, PAGE_SCAN_ROWS_MAX, signal);
+    } finally {
+      this.#reading = undefined;
+    }
+  }
+
+  #selectIndexed(asked: Asked, base: number, index: ChangeIndex, since: Iterable<Uint8Array>): void {
+    const { cursor, limit, reply } = asked;
+    if (base < index.since) return reply.resolve("unknown_base");
+    const first = firstOf(since, cursor?.after, limit + 1);
+    for (const key of index.first(base, cursor?.after, limit + 1)) first.add(key);
+    this.#draft(asked, base, first.keys());
   }
 
   /** Everything that must be of one version is taken here, in one turn. */

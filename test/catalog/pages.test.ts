@@ -14,9 +14,10 @@ import { compare, equal, hex } from "../../protocols/lib/bytes.ts";
 import { mintDid } from "../../protocols/lib/did.ts";
 import { keyOf, valueOf } from "../../protocols/lib/hash.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
+import { ChangeIndex } from "../../src/catalog/change-index.ts";
 import { HEARTBEAT_MS } from "../../src/catalog/actor.ts";
 import { CHANGES_KEPT_MS } from "../../src/catalog/prune.ts";
-import { OWN_CATALOGUE, rowKey, tableRange } from "../../src/catalog/rows.ts";
+import { OWN_CATALOGUE, rowKey, tableRange, u48 } from "../../src/catalog/rows.ts";
 import { checksummed } from "../../src/adapters/checksum/store.ts";
 import { ACME, commit, publish } from "../protocols/checkpoint/support.ts";
 import { Bench, put, quiet } from "./support.ts";
@@ -148,6 +149,57 @@ describe("catalogue: pages", () => {
       ops([first, ...rest]),
       [...names("new", 30).map((name) => `create ${did(name)}`), `delete ${did("acme/old-3")}`].sort(),
     );
+  });
+
+  it("T25 reads the change log once for all walks from bases beyond memory, and follows the commits since", async () => {
+    const store = new MemoryStore();
+    const before = await open(store);
+    const bases: Buffer[] = [];
+    for (const name of names("agent", 12)) {
+      await before.mutate(put(name));
+      bases.push(root(before));
+    }
+    before.stop();
+    const after = await open(store);
+    const [from] = [tableRange(OWN_CATALOGUE, "change").from];
+    let scans = 0;
+    const scan = store.scan.bind(store);
+    store.scan = (range) => {
+      if (equal(range.from.subarray(0, from.length), from)) scans += 1;
+      return scan(range);
+    };
+    const walks = bases.slice(0, -1).map((baseRoot) => walk(after, { baseRoot, limit: 1 }));
+    const pages = await Promise.all(walks);
+    assert.deepEqual(
+      pages.map((each) => ops(each).length),
+      Array.from({ length: 11 }, (_, i) => 11 - i),
+    );
+    assert.equal(scans, 1);
+    await after.mutate(put("acme/later"), put("acme/agent-3", { version: "2.0.0" }));
+    const later = ops(await walk(after, { baseRoot: bases[5] as Buffer, limit: 2 }));
+    assert.equal(later.length, 8);
+    assert.ok(later.includes(`update ${did("acme/agent-3")}`));
+    assert.equal(scans, 1);
+  });
+
+  it("reaches back to the versions whose changes are all among the newest rows of the log", async () => {
+    const store = new MemoryStore();
+    const keys = [9, 3, 7, 3, 1, 200].map((byte) => Buffer.alloc(32, byte));
+    const sequences = [1, 2, 2, 3, 4, 5];
+    const puts = keys.map((key, i) => ({
+      ...({ type: "put", value: new Uint8Array(0) } as const),
+      key: rowKey(OWN_CATALOGUE, "change", u48(sequences[i] as number), key),
+    }));
+    await store.batch(puts, { durable: true });
+    const { signal } = new AbortController();
+    const first = (index: ChangeIndex, base: number, after?: number, count = 9): number[] =>
+      index.first(base, after === undefined ? undefined : Buffer.alloc(32, after), count).map((key) => key[0] as number);
+    const whole = await ChangeIndex.read(store, OWN_CATALOGUE, 4, 5, signal);
+    assert.deepEqual([whole.since, whole.upTo], [0, 4]);
+    assert.deepEqual([first(whole, 0), first(whole, 1, 1, 2), first(whole, 3)], [[1, 3, 7, 9], [3, 7], [1]]);
+    const cut = await ChangeIndex.read(store, OWN_CATALOGUE, 5, 4, signal);
+    assert.equal(cut.since, 2, "of version 2 one row is missing");
+    assert.deepEqual(first(cut, 2), [1, 3, 200]);
   });
 
   it("names the version of the first page when commits came between, and the rest is asked for from there", async () => {
