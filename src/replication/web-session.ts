@@ -35,8 +35,8 @@ export async function runWebSession(options: WebSessionOptions): Promise<Session
   const { session, web, peer, clock, signal } = options;
   const pages = new WebPages({ web, peer, clock, signal });
   try {
-    const { request } = await session.plan();
-    const common = { session, pages, did: request.registry, logSize: request.logSize };
+    const { request, leaves } = await session.plan();
+    const common = { session, pages, did: request.registry, logSize: request.logSize, leaves };
     const base = options.whole || request.baseSize === 0 ? undefined : request.baseRoot;
     const result = await new Walk({ ...common, base }).run();
     const isUnknown = result.outcome === "refused" && result.refusal.code === "unknown_base";
@@ -52,6 +52,8 @@ interface WalkOptions {
   readonly did: string;
   /** Leaves of the log that we hold. */
   readonly logSize: number;
+  /** Agents that we hold. */
+  readonly leaves: number;
   /** Map root of our version; absent from the beginning. */
   readonly base: Uint8Array | undefined;
 }
@@ -81,21 +83,23 @@ class Walk {
   }
 
   async run(): Promise<SessionResult> {
-    let from = this.#options.base;
+    let [from, agents] = [this.#options.base, this.#options.leaves];
     for (; this.#pass < PASSES_MAX; this.#pass += 1) {
-      const pass = await this.#walk(from);
+      const pass = await this.#walk(from, agents);
       if ("kind" in pass) return { outcome: "refused", refusal: pass };
       if (pass.isOneVersion) return this.#finish();
       from = fromHex(pass.first.commit.roots.map, HASH_BYTES);
+      agents = pass.first.commit.agents;
     }
     return { outcome: "refused", refusal: { kind: "refusal", code: "busy", retryAfterMs: 0 } };
   }
 
-  /** All pages since `baseRoot`. */
-  async #walk(baseRoot: Uint8Array | undefined): Promise<Pass | Refusal> {
+  /** All pages since `baseRoot`, the version with so many agents. */
+  async #walk(baseRoot: Uint8Array | undefined, agents: number): Promise<Pass | Refusal> {
     const { pages, did } = this.#options;
     let [cursor, after]: [string | undefined, Uint8Array | undefined] = [undefined, undefined];
     let pass: Pass | undefined;
+    let deletes = 0;
     do {
       const request: PageRequest = {
         ...{ limit: PAGE_CHANGES_MAX, proofs: "multi", logSize: this.#options.logSize + this.#leafCount },
@@ -105,6 +109,8 @@ class Walk {
       const page = await pages.get(request);
       if ("kind" in page) return page;
       const verified = verifyCatalogPage(page, { request, did, ...(after !== undefined && { after }) });
+      deletes += page.changes.filter(({ op }) => op === "delete").length;
+      checkDeletes(deletes, agents + verified.head.commit.agents);
       await this.#accept(page, verified);
       if (page.nextCursor !== undefined && page.changes.length === 0)
         throw new ProtocolError("bad_frame", "a page without changes names a next one");
@@ -207,6 +213,12 @@ class Walk {
     if (this.#newest === undefined) throw new Error("no page came");
     return this.#newest;
   }
+}
+
+/** That a key is absent can be proven of any key there is: without a bound a walk need never end (T36). */
+function checkDeletes(deletes: number, max: number): void {
+  if (deletes <= max) return;
+  throw new ProtocolError("limit_exceeded", `${deletes} agents are said to be gone, of at most ${max} that were ever there`);
 }
 
 function next(pass: Pass | undefined, head: VerifiedPage["head"]): Pass {

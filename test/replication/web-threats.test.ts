@@ -147,6 +147,22 @@ describe("threats: a home that lies over HTTP", () => {
       }));
   }
 
+  it("T36 proofs that agents are gone which never were: refused, before they can prolong a walk without end", () =>
+    scene("t36 absent", 20, async ({ liar, web, follow }) => {
+      const follower = follow();
+      await follower.sync();
+      const before = liar.catalogue.mapRoot;
+      await liar.commit([liar.record("later")]);
+      const absent = names("never", 50).map((name): PageChange => ({ op: "delete", did: `${liar.did}:${name}` }));
+      const byKey = (a: PageChange, b: PageChange): number => Buffer.compare(keyOf(a.did), keyOf(b.did));
+      web.twist = (page) => reproven(liar, page, [...page.changes, ...absent].toSorted(byKey));
+      const status = await follower.sync();
+      assert.equal(status.syncedRoot, before);
+      assert.match(status.lastError ?? "", /50 agents are said to be gone, of at most 41/);
+      web.twist = (page) => page;
+      assert.equal((await follower.sync()).syncedRoot, liar.catalogue.mapRoot);
+    }));
+
   it("T29 an older version is served: refused, and ours stays", () =>
     scene("t29", 20, async ({ liar, web, follow }) => {
       const old = await pagesOf(liar)({ limit: 1_000, proofs: "multi", logSize: 0 });
