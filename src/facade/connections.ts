@@ -59,11 +59,14 @@ export class Connections {
   readonly #perAddress = new Map<string, number>();
   /** Answers in flight of each HTTP/1.1 connection. */
   readonly #answering = new Map<object, Set<ServerResponse>>();
+  /** Of the newest connection: a session is made of it in the same turn, and shows us no socket that could be destroyed. */
+  #newest: TLSSocket | undefined;
 
   constructor(server: Http2SecureServer, clock: Clock) {
     this.#clock = clock;
     server.maxConnections = CONNECTIONS_MAX;
     server.prependListener("connection", (socket: Socket) => this.#count(socket));
+    server.prependListener("secureConnection", (socket: TLSSocket) => (this.#newest = socket));
     server.on("session", (session) => this.#addSession(session));
     server.on("secureConnection", (socket) => {
       if (socket.alpnProtocol !== "h2") this.#addSocket(socket);
@@ -130,11 +133,16 @@ export class Connections {
   }
 
   #addSession(session: ServerHttp2Session): void {
+    const socket = this.#newest;
     const way: Way = {
       // The highest stream id: whatever the client sent before it read this is still served (RFC 9113 §6.8).
       notice: () => session.goaway(0, STREAM_ID_MAX),
       close: () => session.close(),
-      cut: () => session.destroy(),
+      cut: () => {
+        session.destroy();
+        // A session that was closed before only ends its socket, and then waits for the other side to do the same.
+        socket?.destroy();
+      },
     };
     // The session's socket is a proxy that keeps us from reading, not from asking.
     this.#add(session, session.socket as TLSSocket, way);

@@ -3,8 +3,9 @@ import { once } from "node:events";
 import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import { Agent, request } from "undici";
 import { INTRODUCTION_PATH } from "../../../protocols/http/introduction-documents.ts";
+import { FLAG, FRAME, frame, RawConnection, requestHeaders } from "../../facade/frames.ts";
 import { Foreign, freshAddress, handshake, sendShed, validFor } from "./foreign.ts";
-import { RegistryProcess } from "./process.ts";
+import { RegistryProcess, within } from "./process.ts";
 
 /** Lifetime of the leaf whose end is awaited. */
 const LEAF_MS = 3_000;
@@ -13,6 +14,9 @@ const CLOSE_MS_MAX = 1_000;
 /** Certificates that are seen while load goes on; each is served for about half of its lifetime of 4 s. */
 const ROTATIONS = 4;
 const SVID_LIFETIME_SECONDS = 4;
+/** What is in flight has 3 s to end. */
+const STOP_MS_MAX = 12_000;
+const JSON_TYPE = ["content-type", "application/json"] as const;
 
 describe("threats over HTTP: sessions", () => {
   let target: RegistryProcess;
@@ -84,6 +88,19 @@ describe("threats over HTTP: sessions", () => {
     assert.equal(session.closed, false, "a rotation ends no session");
     await Promise.all(agents.map((agent) => agent.close()));
     peer.close();
+  });
+
+  it("T22 a peer that reads nothing more, and never closes, does not keep the registry from stopping", async () => {
+    const connection = await RawConnection.open({ facade: target, localAddress: freshAddress() });
+    connection.write(frame(FRAME.headers, FLAG.endHeaders, 1, requestHeaders("POST", "/agents", JSON_TYPE)));
+    await connection.frame(FRAME.settings);
+    connection.socket.pause();
+    const isStopped = await within(
+      STOP_MS_MAX,
+      target.stop().then(() => true),
+    );
+    connection.socket.destroy();
+    assert.equal(isStopped, true);
   });
 });
 
