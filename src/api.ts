@@ -82,8 +82,8 @@ export interface Status {
   readonly peers: readonly PeerStatus[];
   readonly uptimeSeconds: number;
   readonly evidence: number;
-  /** The HTTPS interface as others reach it, best URL; `null` when it is switched off. */
-  readonly http: { readonly url: string } | null;
+  /** The HTTPS interface: `url` for programs on this machine, `urls` as others are told, best first; `null` when it is switched off. */
+  readonly http: { readonly url: string; readonly urls: readonly string[] } | null;
 }
 
 export interface CatalogStatus {

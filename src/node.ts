@@ -212,7 +212,10 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
       membership,
       replicas,
       find,
-      localUrl: () => options.facade?.()?.localUrl,
+      face: () => {
+        const facts = options.facade?.();
+        return facts === undefined ? null : { url: facts.localUrl, urls: facts.urls };
+      },
       epoch: () => version?.epoch ?? 0,
       generation,
     });

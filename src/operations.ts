@@ -42,8 +42,8 @@ export interface OperationsParts {
   readonly membership: ActorRef<MembershipMessage>;
   readonly replicas: Replicas;
   readonly find: (did: string) => ActorRef<CatalogueQuery> | undefined;
-  /** Our web face for programs on this machine; `undefined` where there is none. */
-  readonly localUrl: () => string | undefined;
+  /** Our web face; `null` where there is none. */
+  readonly face: () => { readonly url: string; readonly urls: readonly string[] } | null;
   /** The epoch in which we sign. */
   readonly epoch: () => number;
   /** Moved by whoever changes what we hold. */
@@ -147,8 +147,7 @@ export class Operations {
     });
     const uptimeSeconds = Math.floor((clock.monotonic() - startedAtMs) / 1_000);
     const addresses = { multiaddrs: network.addresses(), listening: network.listening() };
-    const url = this.#parts.localUrl();
-    const http = url === undefined ? null : { url };
+    const http = this.#parts.face();
     return { ...this.#names(), ...addresses, catalog, peers, uptimeSeconds, evidence: membership.evidence, http };
   }
 

@@ -14,7 +14,7 @@ export function describeStart(io: CliIo, status: Status, settings: ResolvedSetti
       ["DID", status.did],
       ["PeerId", status.peerId],
       ["SPIFFE ID", status.spiffeId],
-      ["HTTPS", httpsUrls(status, settings).join("\n") || "switched off"],
+      ["HTTPS", httpsUrls(status).join("\n") || "switched off"],
       ["listening", status.listening.join("\n")],
       ["announced", addresses.join("\n")],
       ["data", settings.config.dataDir],
@@ -24,15 +24,24 @@ export function describeStart(io: CliIo, status: Status, settings: ResolvedSetti
     ],
     "  ",
   );
-  const ways = [status.http?.url, addresses[0]].filter((way) => way !== undefined);
-  const invitation = ways
-    .map((way, i) => `\n  ${i === 0 ? "Others join with:" : "               or:"}  registry start --peer ${way}`)
+  const invitation = ways(status, addresses)
+    .map(([who, way]) => `\n  ${who.padStart(INVITATION_COLUMNS)}  registry start --peer ${way}`)
     .join("");
   return `\n${title} is up\n\n${body}\n${paint(io.stderr, io.environment, "dim", invitation)}\n`;
 }
 
-function httpsUrls({ http }: Status, { config }: ResolvedSettings): string[] {
-  return http === null ? [] : [...new Set([http.url, ...config.httpUrls])];
+const INVITATION_COLUMNS = "Others join with:".length;
+
+/** What others are told comes first; what works on this machine alone is said to. */
+function ways({ http }: Status, addresses: readonly string[]): [string, string][] {
+  const told = http?.urls[0] ?? addresses[0];
+  const here = http !== null && http.url !== told ? [["on this machine:", http.url] as [string, string]] : [];
+  const dialled = http !== null && addresses[0] !== undefined ? [["or:", addresses[0]] as [string, string]] : [];
+  return told === undefined ? [] : [["Others join with:", told], ...here, ...dialled];
+}
+
+function httpsUrls({ http }: Status): string[] {
+  return http === null ? [] : [...new Set([http.url, ...http.urls])];
 }
 
 /** What was named to be announced as it is; else this machine first, where a copied line is tried first and always works. */

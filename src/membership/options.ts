@@ -40,5 +40,5 @@ export interface FacadeFacts {
   readonly urls: readonly string[];
   readonly bundle: string;
   /** For programs on this machine. */
-  readonly localUrl?: string;
+  readonly localUrl: string;
 }

@@ -35,7 +35,7 @@ export class MapNode implements StoppableNode {
   onStop: () => void = () => {};
   sync: SyncStatus[] = [];
   listed: ListQuery | undefined;
-  http: { url: string } | null = null;
+  http: { url: string; urls: readonly string[] } | null = null;
   credentials?: Credentials;
   diagnosis: Diagnosis = { time: "2026-01-01T00:00:00.000Z", checks: [] };
   syncing: Promise<void> = Promise.resolve();

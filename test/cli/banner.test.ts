@@ -17,10 +17,11 @@ describe("cli banner", () => {
   const LOOPBACK = "/ip4/127.0.0.1/tcp/9470/p2p/x";
 
   it("names the HTTPS URLs, and how others join", async () => {
-    const http = { url: "https://127.0.0.1:8443" };
+    const http = { url: "https://127.0.0.1:8443", urls: ["https://registry.example"] };
     const text = await banner({ httpUrls: ["https://registry.example"] }, { http, multiaddrs: [LAN, LOOPBACK] });
     assert.match(text, /HTTPS +https:\/\/127\.0\.0\.1:8443\n +https:\/\/registry\.example\n/);
-    assert.match(text, /Others join with: {2}registry start --peer https:\/\/127\.0\.0\.1:8443\n/);
+    assert.match(text, /Others join with: {2}registry start --peer https:\/\/registry\.example\n/);
+    assert.match(text, /on this machine: {2}registry start --peer https:\/\/127\.0\.0\.1:8443\n/);
     assert.match(text, /or: {2}registry start --peer \/ip4\/127\.0\.0\.1\//);
     assert.match(text, /--http-url \(flag\)/);
   });

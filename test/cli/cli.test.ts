@@ -215,7 +215,7 @@ describe("cli", () => {
         ...{ domain: "birch.example", domainVerified: false, transport: "http" },
       };
       bench.node.listPeers = () => Promise.resolve([peer, { ...peer, name: "cedar", domainVerified: true, transport: null }]);
-      bench.node.http = { url: "https://alder.example:8443" };
+      bench.node.http = { url: "https://alder.example:8443", urls: ["https://alder.example:8443"] };
       await bench.serve();
       const { stdout } = await bench.run(["status"]);
       assert.match(stdout, /HTTPS +https:\/\/alder\.example:8443/);

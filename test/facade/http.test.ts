@@ -171,7 +171,11 @@ describe("the facade: HTTP", () => {
     assert.equal((await send(server.connect(foreign), { path: "/operators" })).status, 403);
     for (let i = 0; i < FAILED_PROOFS_BURST; i++) assert.equal((await by("Bearer wrong")).status, 401);
     assert.equal((await by("Bearer wrong")).status, 429);
-    assert.equal((await by(`Bearer ${OPERATOR_TOKEN}`)).status, 429, "guessing is slow also for who guesses right");
+    assert.equal(
+      (await by(`Bearer ${OPERATOR_TOKEN}`)).status,
+      200,
+      "others behind the same address do not lock the operator out",
+    );
   });
 
   it("describes every route in OpenAPI 3.1", async () => {

@@ -63,7 +63,7 @@ export class WebFederation {
       {
         ...CONFIG_DEFAULTS,
         ...{ identity, domain: options.domain ?? null, follow: "all", unsure: false, peers: options.peers ?? [] },
-        ...(onWeb && { facade: () => ({ urls: [url], bundle: bundle() }) }),
+        ...(onWeb && { facade: () => ({ urls: [url], bundle: bundle(), localUrl: url }) }),
         ...(options.fetchDidDocument && { fetchDidDocument: options.fetchDidDocument }),
       },
     );

@@ -70,6 +70,7 @@ async function openOrCreate(directory: string, host: HostIdentity, keyFile: stri
   await checkFormat(directory, storeDirectory);
   await ensureDirectory(storeDirectory);
   const recorded = await readRecorded(join(directory, IDENTITY_FILE));
+  await refuseKeyless(directory, storeDirectory, keyFile);
   const isFresh = recorded === undefined && (await isEmptyStore(storeDirectory)) && !(await exists(join(directory, keyFile)));
   await writeFile(join(storeDirectory, MARKER_FILE), "", { flag: "a", mode: 0o600 });
   const acceptIdentity = async (): Promise<void> => {
@@ -81,6 +82,16 @@ async function openOrCreate(directory: string, host: HostIdentity, keyFile: stri
   // Device numbers are compared within one boot only, so they are noted anew at each start.
   if (!copied) await acceptIdentity();
   return { path: directory, storeDirectory, copied, acceptIdentity };
+}
+
+/** The key is made before the store, so a catalogue without a key has lost it: a new one would be another registry. */
+async function refuseKeyless(directory: string, storeDirectory: string, keyFile: string): Promise<void> {
+  if ((await exists(join(directory, keyFile))) || (await isEmptyStore(storeDirectory))) return;
+  const message = `the data directory ${directory} holds a registry's catalogue, but its key ${keyFile} is missing`;
+  throw new DataDirectoryError(
+    "damaged",
+    `${message}; restore ${keyFile} from your copy of it, or choose another data directory`,
+  );
 }
 
 /** Its parent must be there. */

@@ -44,6 +44,7 @@ describe("level: data directory", () => {
     const { store } = await openLevelStore({ directory: storeDirectory });
     await store.batch([{ type: "put", key: Buffer.from("k"), value: Buffer.from("v") }], { durable: true });
     await store.close();
+    await writeFile(join(path, KEY), "a key");
   }
 
   it("creates itself for its owner alone, and opens again as the same", async () => {
@@ -66,6 +67,13 @@ describe("level: data directory", () => {
     assert.equal(await isCopied(made), false);
     await writeFile(join(made, KEY), "a key of its own");
     assert.equal(await isCopied(made), false);
+  });
+
+  it("refuses a catalogue whose key is missing, and writes nothing", async () => {
+    await filled();
+    await rm(join(path, KEY));
+    await assert.rejects(openDataDirectory(path, HOST, KEY), refusedWith("damaged", KEY, "restore"));
+    await assert.rejects(stat(join(path, KEY)));
   });
 
   it("opens through a relative path and a symbolic link as the same directory", async () => {
