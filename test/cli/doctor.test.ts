@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import { createServer as createTcpServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { encodeDidDocument } from "../../protocols/http/did-document.ts";
+import { MARKER_FILE, STORE_DIRECTORY } from "../../src/adapters/level/data-directory.ts";
+import { loadOrCreateKeyFile } from "../../src/adapters/system/key-file.ts";
 import type { Check } from "../../src/api.ts";
 import { isPointingBack } from "../../src/cli/doctor/certificates.ts";
 import { compareClocks, SKEW_MS_MAX } from "../../src/cli/doctor/peers.ts";
@@ -58,7 +60,7 @@ describe("cli doctor", () => {
   const serve = async (): Promise<void> => {
     await bench.run(["init"]);
     bench.node.credentials = credentials;
-    bench.node.http = { url };
+    bench.node.http = { url, urls: [url] };
     answers["/.well-known/spiffe/bundle.json"] = { body: credentials.bundle() };
     await bench.serve();
   };
@@ -116,6 +118,32 @@ describe("cli doctor", () => {
     assert.match(checks.get("data-directory")?.fix ?? "", /chmod 700/);
   });
 
+  it("finds a key that a start would refuse, in the same words", async () => {
+    await bench.run(["init"]);
+    const key = join(bench.dataDir, "registry.key");
+    writeFileSync(key, "garbage");
+    const damaged = await loadOrCreateKeyFile(key).catch((error: Error) => error.message);
+    const { exit, checks } = await doctor();
+    assert.equal(exit, EXIT.failure);
+    assert.deepEqual([checks.get("key")?.state, checks.get("key")?.found], ["failed", damaged]);
+    rmSync(key);
+    mkdirSync(key, { mode: 0o700 });
+    assert.match((await doctor()).checks.get("key")?.found ?? "", /cannot be read: EISDIR/);
+  });
+
+  it("finds data whose key is gone, and makes none", async () => {
+    await bench.run(["init"]);
+    const key = join(bench.dataDir, "registry.key");
+    rmSync(key);
+    assert.ok(existsSync(join(bench.dataDir, STORE_DIRECTORY, MARKER_FILE)));
+    assert.equal((await doctor()).checks.get("key")?.state, "skipped", "nothing was signed yet");
+    writeFileSync(join(bench.dataDir, STORE_DIRECTORY, "CURRENT"), "");
+    const { exit, checks } = await doctor();
+    assert.equal(exit, EXIT.failure);
+    assert.deepEqual([checks.get("key")?.state, checks.get("key")?.fix], ["failed", "restore registry.key from your copy"]);
+    assert.ok(!existsSync(key));
+  });
+
   it("finds a data directory that is a file, and one that cannot be made", async () => {
     writeFileSync(join(bench.directory, "file"), "");
     assert.match((await doctor("--data-dir", "file")).checks.get("data-directory")?.found ?? "", /is no directory/);
@@ -140,6 +168,26 @@ describe("cli doctor", () => {
     const check = (await doctor()).checks.get("port 127.0.0.1:0");
     assert.deepEqual([check?.state, check?.fix], ["warning", "restart it with --http 127.0.0.1:0"]);
     assert.equal((await doctor("--http", "none")).checks.get("port https")?.state, "skipped");
+  });
+
+  it("0: takes no default for what a running registry was asked to do", async () => {
+    await serve();
+    const ports = async (...argv: string[]): Promise<Check[]> => {
+      const { checks } = (await bench.run(["doctor", ...argv, "--json"])).json<{ checks: Check[] }>();
+      return checks.filter(({ name }) => name.startsWith("port "));
+    };
+    const states = (checks: Check[]): string[] => checks.map(({ state }) => state);
+    const defaults = await ports();
+    assert.deepEqual(states(defaults), ["ok", "ok"]);
+    for (const { found } of defaults) assert.match(found, /by this registry|this registry \(process \d+\) listens on/);
+    assert.ok(
+      defaults.some(({ found }) => found.includes(url)),
+      JSON.stringify(defaults),
+    );
+    const [listening] = await ports("--listen", "/ip4/127.0.0.1/tcp/9");
+    assert.notEqual(listening?.state, "ok", "what was named is asked for");
+    bench.node.http = null;
+    assert.deepEqual(states(await ports()), ["ok", "ok"]);
   });
 
   it("finds peers that are not reached, or are no registry", async () => {

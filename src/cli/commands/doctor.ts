@@ -32,7 +32,8 @@ export function doctorCommand(program: Command, cli: Cli): void {
 }
 
 async function examine(cli: Cli, command: Command): Promise<Check[]> {
-  const { config, warnings } = cli.settings(command);
+  const { config, origins, warnings } = cli.settings(command);
+  const keyFile = join(config.dataDir, KEY_FILE_NAME);
   const settings = await check("settings", () =>
     warnings.length === 0 ? ok("all are understood") : warning(warnings.join("; "), "correct the names, or remove them"),
   );
@@ -40,14 +41,15 @@ async function examine(cli: Cli, command: Command): Promise<Check[]> {
     const { found, running } = await findNode(client);
     const [files, ports, peers, certificates, alias, seen] = await Promise.all([
       fileChecks(config.dataDir, {
-        key: join(config.dataDir, KEY_FILE_NAME),
+        key: keyFile,
+        readKey: () => readKey(keyFile),
         tls: join(config.dataDir, TLS_DIRECTORY),
         operatorToken: join(config.dataDir, TOKEN_FILE_NAME),
       }),
-      listeningChecks(config, running),
+      listeningChecks(config, origins, running),
       peerChecks(config.peers),
       certificateChecks(client, running?.status, join(config.dataDir, TLS_DIRECTORY, BUNDLE_FILE)),
-      ownDid(config.dataDir, running).then((did) => aliasChecks(config, did)),
+      ownDid(keyFile, running).then((did) => aliasChecks(config, did)),
       running === undefined ? [] : seenByNode(client),
     ]);
     return [await nodeCheck(), settings, ...files, ...ports, found, ...seen, ...certificates, ...alias, ...peers];
@@ -79,14 +81,15 @@ async function seenByNode(client: AdminClient): Promise<readonly Check[]> {
 }
 
 /** From the running node, else from the key, where there is one that may be read; a bad one is reported by its own check. */
-async function ownDid(dataDir: string, running: Running | undefined): Promise<string | undefined> {
+async function ownDid(keyFile: string, running: Running | undefined): Promise<string | undefined> {
   if (running !== undefined) return running.status.did;
-  const keyFile = join(dataDir, KEY_FILE_NAME);
-  if (!existsSync(keyFile)) return undefined;
-  return loadOrCreateKeyFile(keyFile).then(
-    ({ seed }) => createKeyMaterial(seed).did,
-    () => undefined,
-  );
+  const seed = await readKey(keyFile).catch(() => undefined);
+  return seed && createKeyMaterial(seed).did;
+}
+
+/** Never makes one. @throws KeyFileError */
+async function readKey(keyFile: string): Promise<Uint8Array | undefined> {
+  return existsSync(keyFile) ? (await loadOrCreateKeyFile(keyFile)).seed : undefined;
 }
 
 const MARKS = {

@@ -1,5 +1,5 @@
 import { accessSync, constants, readdirSync, statfsSync, statSync, type Stats } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Check } from "../../api.ts";
 import { plural } from "../text.ts";
 import { check, failed, ok, skipped, warning, type Finding } from "./check.ts";
@@ -10,6 +10,9 @@ const NODE_WANTED = [22, 12] as const;
 const FREE_BYTES_LOW = 1_073_741_824;
 const FREE_BYTES_FLOOR = 67_108_864;
 const OTHERS = 0o077;
+/** As adapters/level lays a data directory out. */
+const STORE_DIRECTORY = "store";
+const STORE_MARKER = "marker";
 
 export function nodeCheck(): Promise<Check> {
   return check("node", () => {
@@ -24,17 +27,20 @@ export function nodeCheck(): Promise<Check> {
 /** Where a data directory keeps what is secret. */
 export interface SecretPaths {
   readonly key: string;
+  /** Reads the key that is at `key` as a start does. @throws Error whose message is what a start would say */
+  readonly readKey: () => Promise<unknown>;
   /** Directory of certificate authorities. */
   readonly tls: string;
   readonly operatorToken: string;
 }
 
 /** The data directory, its free space, and that its secrets are nobody else's. */
-export function fileChecks(dataDir: string, { key, tls, operatorToken }: SecretPaths): Promise<Check[]> {
+export function fileChecks(dataDir: string, secrets: SecretPaths): Promise<Check[]> {
+  const { tls, operatorToken } = secrets;
   return Promise.all([
     check("data-directory", () => checkDirectory(dataDir)),
     check("free-space", () => checkSpace(dataDir)),
-    check("key", () => checkSecret(key, "the registry's key; it is made by `registry init` or the first start")),
+    check("key", () => checkKey(dataDir, secrets)),
     check("tls", () => checkTls(tls)),
     check("operator-token", () =>
       checkSecret(operatorToken, "the operator's token; it is made by the first start with an HTTPS interface"),
@@ -76,6 +82,25 @@ function checkSecret(path: string, what: string): Finding {
   return isOpenToOthers(facts)
     ? failed(`${path} may be used by others (mode ${modeOf(facts)})`, `run: chmod 600 ${path}`)
     : ok(`${path} is private`);
+}
+
+async function checkKey(dataDir: string, { key, readKey }: SecretPaths): Promise<Finding> {
+  const restore = `restore ${basename(key)} from your copy`;
+  if (factsOf(key) === undefined && hasData(join(dataDir, STORE_DIRECTORY)))
+    return failed(`${key} is not there, but the data that was signed with it is`, restore);
+  const secret = checkSecret(key, "the registry's key; it is made by `registry init` or the first start");
+  if (secret.state !== "ok") return secret;
+  try {
+    await readKey();
+    return secret;
+  } catch (error) {
+    return failed((error as Error).message, `${restore}, as a file that this user may read`);
+  }
+}
+
+/** A directory that was only made, and never started, holds a marker at most. */
+function hasData(store: string): boolean {
+  return factsOf(store)?.isDirectory() === true && readdirSync(store).some((name) => name !== STORE_MARKER);
 }
 
 function checkTls(directory: string): Finding {

@@ -2,6 +2,7 @@ import type { Check, Status } from "../../api.ts";
 import type { RegistryConfig } from "../../config.ts";
 import { portOwner } from "../port-owner.ts";
 import { bindProblem, httpAddress, listenAddress, type BindAddress } from "../ports.ts";
+import type { ResolvedSettings } from "../settings/resolve.ts";
 import { check, failed, ok, skipped, warning, type Finding } from "./check.ts";
 
 export interface Running {
@@ -9,13 +10,30 @@ export interface Running {
   readonly status: Status;
 }
 
-/** Every address that the settings name: bound by our registry, free for it, or taken by somebody else. */
-export function listeningChecks(config: RegistryConfig, running: Running | undefined): Promise<Check[]> {
+/**
+ * Every address that the settings name: bound by our registry, free for it, or taken by somebody else. A running registry may
+ * have been started with other settings than these: it need not listen where only a default says so.
+ */
+export function listeningChecks(
+  config: RegistryConfig,
+  origins: ResolvedSettings["origins"],
+  running: Running | undefined,
+): Promise<Check[]> {
   const { listen, http } = config;
   const addresses = [...listen.map(listenAddress), ...(http === null ? [] : [httpAddress(http)])];
-  const checks = addresses.map((address) => check(`port ${address.text}`, () => checkPort(address, running)));
+  const checks = addresses.map((address) =>
+    check(`port ${address.text}`, () => {
+      const isDefault = origins[address.flag === "--http" ? "http" : "listen"].kind === "default";
+      return isDefault && running !== undefined ? whereItListens(address, running) : checkPort(address, running);
+    }),
+  );
   if (http === null) checks.push(check("port https", () => skipped("the HTTPS interface is switched off (--http none)")));
   return Promise.all(checks);
+}
+
+function whereItListens(address: BindAddress, running: Running): Finding {
+  const by = `this registry (process ${running.pid})`;
+  return ok(isBound(address, running) ? `bound by ${by}` : `not asked for: ${by} listens on ${boundAddress(address, running)}`);
 }
 
 async function checkPort(address: BindAddress, running: Running | undefined): Promise<Finding> {
@@ -48,7 +66,7 @@ function isBound({ flag, port }: BindAddress, { status }: Running): boolean {
 }
 
 function boundAddress({ flag }: BindAddress, { status }: Running): string {
-  return flag === "--http" ? (status.http?.url ?? "no HTTPS interface") : status.listening.join(", ");
+  return flag === "--http" ? (status.http?.url ?? "no HTTPS interface") : status.listening.join(", ") || "no libp2p address";
 }
 
 const HTTPS_PORT = 443;
