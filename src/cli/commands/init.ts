@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
+import { devNull } from "node:os";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { openDataDirectory } from "../../adapters/level/data-directory.ts";
@@ -23,6 +24,10 @@ export function initCommand(program: Command, cli: Cli): void {
   addSettingOptions(program.command("init"))
     .description("make a data directory with a key, and a commented .env with the settings given here (needs no node)")
     .action(async (_options, command: Command) => {
+      const envFile = resolve(cli.io.workingDirectory, command.optsWithGlobals<{ envFile?: string }>().envFile ?? ENV_FILE_NAME);
+      const envCreated = !existsSync(envFile);
+      // The others ask for a file that is there; the one that is made here says nothing yet, and stands in for `.env` all the same.
+      if (envCreated) program.setOptionValue("envFile", devNull);
       const settings = cli.settings(command);
       for (const warning of settings.warnings) cli.warn(warning);
       const { dataDir, name } = settings.config;
@@ -32,9 +37,7 @@ export function initCommand(program: Command, cli: Cli): void {
       const keyFile = join(dataDir, KEY_FILE_NAME);
       const key = await loadOrCreateKeyFile(keyFile);
       const { did, peerId, trustDomain } = createKeyMaterial(key.seed);
-      const envFile = resolve(cli.io.workingDirectory, command.optsWithGlobals<{ envFile?: string }>().envFile ?? ENV_FILE_NAME);
-      const envCreated = !existsSync(envFile);
-      if (envCreated) await writeFile(envFile, envTemplate(chosenTexts(settings)), { mode: ENV_FILE_MODE, flag: "wx" });
+      if (envCreated) await makeEnvFile(envFile, envTemplate(chosenTexts(settings)));
       const made = { dataDir, keyFile, keyCreated: key.created, envFile, envCreated };
       const identity = { name, did, peerId, spiffeId: spiffeId(trustDomain, name) };
       await cli.show(command, { ...identity, ...made }, () =>
@@ -47,6 +50,11 @@ export function initCommand(program: Command, cli: Cli): void {
           ["settings", `${envFile}${envCreated ? "" : " (was there, kept)"}`],
         ]),
       );
+      const unwritten = envCreated ? [] : givenFlags(settings);
+      if (unwritten.length > 0)
+        cli.warn(
+          `${envFile} was there and is kept: ${unwritten.join(", ")} not written to it; edit it, or give them to each command`,
+        );
       cli.say("The key is the registry's identity: keep a copy of it in a safe place. Next: registry start");
     });
 }
@@ -58,6 +66,19 @@ async function makeDataDirectory(path: string): Promise<void> {
     const message = `the data directory ${path} cannot be made: ${(cause as Error).message}; name another with --data-dir`;
     throw new CliError(EXIT.failure, "data_directory", message, { cause });
   }
+}
+
+async function makeEnvFile(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text, { mode: ENV_FILE_MODE, flag: "wx" });
+  } catch (cause) {
+    const message = `the settings file ${path} cannot be made: ${(cause as Error).message}; name another with --env-file`;
+    throw new CliError(EXIT.failure, "env_file", message, { cause });
+  }
+}
+
+function givenFlags({ origins }: ResolvedSettings): string[] {
+  return SETTINGS.filter(({ field }) => origins[field].kind === "flag").map(({ flag }) => flag);
 }
 
 /** What was said by flag or environment becomes part of the file; defaults stay comments. */
