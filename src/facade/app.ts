@@ -8,7 +8,7 @@ import type { Connections } from "./connections.ts";
 import { gate, type GateParts } from "./gate.ts";
 import { BODY_BYTES_MAX, PARAM_LENGTH_MAX, UNREAD_BYTES_MAX } from "./limits.ts";
 import { ProblemError } from "./problem.ts";
-import { internalProblem, problemOf } from "./refusals.ts";
+import { busyProblem, internalProblem, problemOf } from "./refusals.ts";
 import { RequestCaller } from "./request-caller.ts";
 import type { Answer, Route } from "./route.ts";
 
@@ -117,6 +117,11 @@ export class App {
   #send(request: Request, reply: Reply, plain: Sent): Reply {
     const { pending, services } = this.#parts;
     const caller = this.#callers.get(request);
+    if (caller !== undefined && plain.body.length > SMALL_ANSWER_BYTES && !pending.admits(caller.addressKey)) {
+      // Asked for together, they were all admitted before the first was ready.
+      const detail = "answers to this address wait to be read: read them before you ask for more";
+      return this.#send(request, reply, sentProblem(busyProblem(detail), routeOf(request)));
+    }
     const { status, headers, body } = addressed(plain, caller, services.context.identity);
     const raw: AnyResponse = reply.raw;
     if (caller !== undefined) {
@@ -133,6 +138,9 @@ export class App {
       .send(body.length > 0 ? body : undefined);
   }
 }
+
+/** What is always given, however much waits: problem documents and the like. */
+const SMALL_ANSWER_BYTES = 16_384;
 
 export function routeOf(request: Request): Route | undefined {
   return (request.routeOptions?.config as { readonly route?: Route } | undefined)?.route;

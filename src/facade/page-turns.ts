@@ -9,49 +9,66 @@ export const PAGES_WAITING_MAX = 64;
 /** A registry that has waited so long is told to come again. */
 export const PAGE_WAIT_MS_MAX = 3_000;
 
+export interface TurnBounds {
+  /** Work at a time, at most one for each asker. */
+  readonly inWorkMax: number;
+  /** Requests that wait: of one asker; of all named ones, and of all others. */
+  readonly waitingPerAskerMax: number;
+  readonly waitingMax: number;
+}
+
+const PAGES: TurnBounds = {
+  inWorkMax: PAGES_IN_WORK_MAX,
+  waitingPerAskerMax: PAGES_WAITING_PER_REGISTRY_MAX,
+  waitingMax: PAGES_WAITING_MAX,
+};
+
 interface Waiting {
-  readonly did: string;
+  readonly asker: string;
   readonly isWanted: boolean;
   readonly start: () => void;
 }
 
-/** Whose page is made next (T25): one for each registry at a time, those that the operator named first, then who came first. */
+/** Whose page is made next (T25): one for each asker at a time, those that the operator named first, then who came first. */
 export class PageTurns {
   readonly #clock: Clock;
+  readonly #bounds: TurnBounds;
   readonly #inWork = new Set<string>();
   readonly #waiting = new Set<Waiting>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, bounds: TurnBounds = PAGES) {
     this.#clock = clock;
+    this.#bounds = bounds;
   }
 
-  /** Runs `work` when it is this registry's turn. @throws ProblemError `busy`, and what `work` throws */
-  async run<T>(did: string, isWanted: boolean, work: () => Promise<T>): Promise<T> {
-    await this.#turn(did, isWanted);
+  /** Runs `work` when it is this asker's turn. @throws ProblemError `busy`, and what `work` throws */
+  async run<T>(asker: string, isWanted: boolean, work: () => Promise<T>): Promise<T> {
+    await this.#turn(asker, isWanted);
     try {
       return await work();
     } finally {
-      this.#inWork.delete(did);
+      this.#inWork.delete(asker);
       this.#next();
     }
   }
 
-  #turn(did: string, isWanted: boolean): Promise<void> {
+  #turn(asker: string, isWanted: boolean): Promise<void> {
     const waiting = [...this.#waiting];
-    const ofRegistry = waiting.filter((one) => one.did === did).length;
+    const ofAsker = waiting.filter((one) => one.asker === asker).length;
     const ofKind = waiting.filter((one) => one.isWanted === isWanted).length;
-    if (ofRegistry >= PAGES_WAITING_PER_REGISTRY_MAX) throw busyProblem("earlier pages of your registry wait: ask one by one");
-    if (ofKind >= PAGES_WAITING_MAX) throw busyProblem("too many registries wait for pages: try again later");
+    const { waitingPerAskerMax, waitingMax } = this.#bounds;
+    if (ofAsker >= waitingPerAskerMax) throw busyProblem("earlier pages that you asked for wait: ask one by one");
+    if (ofKind >= waitingMax) throw busyProblem("too many others wait for pages: try again later");
     return new Promise((resolve, reject) => {
       const one: Waiting = {
-        ...{ did, isWanted },
+        ...{ asker, isWanted },
         start: () => {
           cancel();
           resolve();
         },
       };
       const cancel: CancelTimer = this.#clock.after(PAGE_WAIT_MS_MAX, () => {
-        if (this.#waiting.delete(one)) reject(busyProblem("other registries' pages come first: try again later"));
+        if (this.#waiting.delete(one)) reject(busyProblem("others' pages come first: try again later"));
       });
       this.#waiting.add(one);
       this.#next();
@@ -59,12 +76,12 @@ export class PageTurns {
   }
 
   #next(): void {
-    while (this.#inWork.size < PAGES_IN_WORK_MAX) {
-      const free = [...this.#waiting].filter(({ did }) => !this.#inWork.has(did));
+    while (this.#inWork.size < this.#bounds.inWorkMax) {
+      const free = [...this.#waiting].filter(({ asker }) => !this.#inWork.has(asker));
       const next = free.find(({ isWanted }) => isWanted) ?? free[0];
       if (next === undefined) return;
       this.#waiting.delete(next);
-      this.#inWork.add(next.did);
+      this.#inWork.add(next.asker);
       next.start();
     }
   }

@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
 import { connect as tlsConnect } from "node:tls";
-import { connect as tcpConnect } from "node:net";
+import { createSecureServer } from "node:http2";
+import { connect as tcpConnect, Socket } from "node:net";
 import { once } from "node:events";
 import { z } from "zod";
+import { Connections } from "../../src/facade/connections.ts";
 import {
   ANSWER_BYTES_PER_ADDRESS_MAX,
   ANSWER_MS_MAX,
   BODY_MS_MAX,
   CONNECTIONS_PER_ADDRESS_MAX,
+  CONNECTIONS_PER_GROUP_MAX,
   CONTROL_FRAMES_BURST,
+  HANDSHAKE_MS_MAX,
   HEADER_PAIRS_MAX,
   STREAM_RESETS_BURST,
   STREAMS_MAX,
@@ -30,6 +34,9 @@ import { TestClock } from "./test-clock.ts";
 const LARGE_BYTES = 1_048_576;
 const ENHANCE_YOUR_CALM = 11;
 
+/** `:status: 200` of the static table (RFC 7541 Appendix A), which is how it begins. */
+const HPACK_STATUS_200 = Buffer.of(0x88);
+
 describe("the facade: floods", () => {
   let server: ServedRegistry;
   let clock: TestClock;
@@ -38,7 +45,7 @@ describe("the facade: floods", () => {
   beforeEach(async () => {
     reached = 0;
     clock = new TestClock();
-    server = await ServedRegistry.start({ clock, routes: [large(), taking()] });
+    server = await ServedRegistry.start({ clock, routes: [large(), together(), taking()] });
   });
   afterEach(() => server.stop());
 
@@ -50,6 +57,20 @@ describe("the facade: floods", () => {
       return Promise.resolve({ status: 200, body: Buffer.alloc(LARGE_BYTES, "x") });
     },
   });
+  /** Large answers that are all ready at once, after the last of them was asked for. */
+  const together = (): Route => {
+    const all = Promise.withResolvers<void>();
+    return {
+      ...large(),
+      path: "/together",
+      handle: async () => {
+        reached++;
+        if (reached === STREAMS_MAX) all.resolve();
+        await all.promise;
+        return { status: 200, body: Buffer.alloc(LARGE_BYTES, "x") };
+      },
+    };
+  };
   const taking = (): Route => ({
     ...{ method: "POST", path: "/taking", summary: "takes", access: "public", body: z.object({}) },
     answers: { 204: { description: "taken" } },
@@ -142,6 +163,17 @@ describe("the facade: floods", () => {
     raw.socket.destroy();
   });
 
+  it("T22 answers that were asked for together are bounded too, although each was admitted", async () => {
+    const raw = await RawConnection.open(server, setting(SETTING_INITIAL_WINDOW_SIZE, 0));
+    const block = requestHeaders("GET", "/together");
+    for (let i = 0; i < STREAMS_MAX; i++) raw.write(frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 2 * i + 1, block));
+    const answers = (): Buffer[] => raw.frames.filter(({ type }) => type === FRAME.headers).map(({ payload }) => payload);
+    while (answers().length < STREAMS_MAX) await once(raw.socket, "data");
+    const given = answers().filter((payload) => payload.includes(HPACK_STATUS_200)).length;
+    assert.ok(given >= 1 && given <= ANSWER_BYTES_PER_ADDRESS_MAX / LARGE_BYTES + 1, `${given} answers wait`);
+    raw.socket.destroy();
+  });
+
   it("T23 a flood of PING or SETTINGS frames ends the connection", async () => {
     const floods = [frame(FRAME.ping, 0, 0, Buffer.alloc(8)), frame(FRAME.settings, 0, 0)];
     for (const one of floods) {
@@ -214,5 +246,59 @@ describe("the facade: floods", () => {
     assert.ok(sockets.includes(refused));
     for (const socket of sockets) socket.destroy();
     await servingAgain();
+  });
+
+  for (const [family, groups] of Object.entries({
+    IPv4: ["192.0.2.", "198.51.100.", "127.0.0."],
+    IPv6: ["2001:db8:1:", "2001:db8:2:", undefined],
+  })) {
+    it(`bounds the connections of one group of ${family} addresses, so that no network can take all of them`, () => {
+      const face = createSecureServer();
+      face.removeAllListeners("connection");
+      const connections = new Connections(face, clock);
+      const connect = (address: string, port: number): Socket => {
+        const socket = Object.defineProperties(new Socket(), { remoteAddress: { value: address }, remotePort: { value: port } });
+        face.emit("connection", socket);
+        return socket;
+      };
+      const flood = (prefix: string): Socket[] =>
+        Array.from({ length: CONNECTIONS_PER_GROUP_MAX + 1 }, (_, i) =>
+          connect(`${prefix}${1 + (i % 16)}${family === "IPv6" ? "::1" : ""}`, 1_024 + i),
+        );
+      const [one = "", other = "", loopback] = groups;
+      const sockets = flood(one);
+      assert.equal(
+        sockets.findIndex(({ destroyed }) => destroyed),
+        CONNECTIONS_PER_GROUP_MAX,
+      );
+      assert.equal(connect(`${other}1${family === "IPv6" ? "::1" : ""}`, 1).destroyed, false);
+      if (loopback !== undefined) assert.ok(flood(loopback).every(({ destroyed }) => !destroyed));
+      clock.advance(HANDSHAKE_MS_MAX);
+      connections.sweep();
+      assert.ok(sockets.every(({ destroyed }) => destroyed));
+    });
+  }
+
+  it("ends a handshake that takes too long although bytes keep coming, and no connection that has finished its own", async function () {
+    // Silence alone would end it after the whole time.
+    this.timeout(HANDSHAKE_MS_MAX / 2);
+    const finished = server.connect();
+    const kept = await RawConnection.open(server);
+    assert.equal((await send(finished, { path: "/healthz" })).status, 200);
+    const slow = tcpConnect(server.facade.port, "127.0.0.1");
+    slow.on("error", () => undefined).resume();
+    await once(slow, "connect");
+    slow.write(Buffer.from("1603010200", "hex"));
+    await assertServing();
+    clock.advance(HANDSHAKE_MS_MAX - 2_000);
+    slow.write(Buffer.alloc(1, 1));
+    await assertServing();
+    assert.equal(slow.destroyed, false);
+    const closed = once(slow, "close");
+    clock.advance(2_000);
+    await closed;
+    assert.equal((await send(finished, { path: "/healthz" })).status, 200);
+    assert.equal(kept.socket.destroyed, false);
+    kept.socket.destroy();
   });
 });

@@ -2,6 +2,8 @@ import { hlcTime } from "../../../protocols/record/hlc.ts";
 import type { AgentDocument, ListQuery } from "../../api.ts";
 import type { FacadeContext } from "../context.ts";
 import { ProblemError } from "../problem.ts";
+import { addressKeys } from "../address.ts";
+import { PageTurns, type TurnBounds } from "../page-turns.ts";
 import type { Answer, Call } from "../route.ts";
 import { entityTag, hasAlready } from "./conditions.ts";
 import { LIST_LIMIT_DEFAULT } from "./documents.ts";
@@ -9,9 +11,17 @@ import { LIST_LIMIT_DEFAULT } from "./documents.ts";
 /** Kept by anybody, but asked about before each use: an agent may change at any moment. */
 const CACHE_CONTROL = "no-cache";
 
-/** `GET /agents`. @throws NodeError */
-export async function listAgents({ node }: FacadeContext, { query }: Call): Promise<Answer> {
-  return { status: 200, body: await node.listAgents({ limit: LIST_LIMIT_DEFAULT, ...(query as Partial<ListQuery>) }) };
+/** A listing may hold megabytes: few are made at a time, one for each address. */
+const LISTINGS: TurnBounds = { inWorkMax: 4, waitingPerAskerMax: 16, waitingMax: 256 };
+
+/** `GET /agents`. @throws NodeError; ProblemError `busy` */
+export function listing({ node, clock }: FacadeContext): (call: Call) => Promise<Answer> {
+  const turns = new PageTurns(clock, LISTINGS);
+  return async ({ query, caller }) => {
+    const wanted = { limit: LIST_LIMIT_DEFAULT, ...(query as Partial<ListQuery>) };
+    const page = await turns.run(addressKeys(caller.address).single, false, () => node.listAgents(wanted));
+    return { status: 200, body: page };
+  };
 }
 
 /**

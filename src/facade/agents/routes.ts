@@ -4,7 +4,7 @@ import type { FacadeContext } from "../context.ts";
 import type { AnswerDescription, Route } from "../route.ts";
 import { agentInputDocument, agentParams, listParams, pageDocument, proofDocument, recordDocument } from "./documents.ts";
 import { Idempotency } from "./idempotency.ts";
-import { listAgents, proveAgent, readAgent } from "./reading.ts";
+import { listing, proveAgent, readAgent } from "./reading.ts";
 import { SelfRegistered } from "./self-registered.ts";
 import { OwnWrites } from "./own-writes.ts";
 import { createAgent, deleteAgent, replaceAgent, type Writing } from "./writing.ts";
@@ -43,8 +43,12 @@ function readers(context: FacadeContext): Route[] {
     {
       ...{ method: "GET", path: "/agents", access: "public", query: listParams },
       summary: "Agents of all registries that are held here, page by page: this registry's first",
-      answers: { 200: { description: "a page", schema: pageDocument }, 404: says("the registry is not held here") },
-      handle: (call) => listAgents(context, call),
+      answers: {
+        200: { description: "a page", schema: pageDocument },
+        404: says("the registry is not held here"),
+        503: says("too many listings at once: see Retry-After"),
+      },
+      handle: listing(context),
     },
     {
       ...{ method: "GET", path: "/agents/{did}", access: "public", params: agentParams },
