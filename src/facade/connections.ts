@@ -13,10 +13,12 @@ import { addressKeys, type AddressKeys } from "./address.ts";
 import {
   CONNECTIONS_MAX,
   CONNECTIONS_PER_ADDRESS_MAX,
+  CONNECTIONS_PER_GROUP_MAX,
   CONTROL_FRAMES_BURST,
   CONTROL_FRAMES_PER_MINUTE,
   DRAIN_MS_MAX,
   EXPIRY_NOTICE_MS,
+  HANDSHAKE_MS_MAX,
   IDLE_MS_MAX,
 } from "./limits.ts";
 import { Rate } from "./rate.ts";
@@ -40,6 +42,12 @@ interface Open extends Connection {
   cutAtMs: number;
 }
 
+interface Handshake {
+  readonly socket: Socket;
+  /** Monotonic time at which it has taken too long, however busily bytes come. */
+  cutAtMs: number;
+}
+
 /** How one version of HTTP ends a connection. */
 interface Way {
   /** No new requests, please: those under way to us are still taken. */
@@ -50,13 +58,16 @@ interface Way {
 }
 
 /**
- * The open connections: bounded in all and for each address, closed when their client's certificate ends (T5) or when nothing
- * moves on them.
+ * The open connections: bounded in all, for each address and for each group of addresses; closed when their handshake takes too
+ * long, when their client's certificate ends (T5) or when nothing moves on them.
  */
 export class Connections {
   readonly #clock: Clock;
   readonly #open = new Map<object, Open>();
-  readonly #perAddress = new Map<string, number>();
+  readonly #perAddress = new Tally();
+  readonly #perGroup = new Tally();
+  /** By both ends, which the TLS socket shares with the raw one: connections that have not finished their handshake. */
+  readonly #handshakes = new Map<string, Handshake>();
   /** Answers in flight of each HTTP/1.1 connection. */
   readonly #answering = new Map<object, Set<ServerResponse>>();
   /** Of the newest connection: a session is made of it in the same turn, and shows us no socket that could be destroyed. */
@@ -65,8 +76,11 @@ export class Connections {
   constructor(server: Http2SecureServer, clock: Clock) {
     this.#clock = clock;
     server.maxConnections = CONNECTIONS_MAX;
-    server.prependListener("connection", (socket: Socket) => this.#count(socket));
-    server.prependListener("secureConnection", (socket: TLSSocket) => (this.#newest = socket));
+    server.prependListener("connection", (socket: Socket) => this.#begin(socket));
+    server.prependListener("secureConnection", (socket: TLSSocket) => {
+      this.#newest = socket;
+      this.#handshakes.delete(endsOf(socket));
+    });
     server.on("session", (session) => this.#addSession(session));
     server.on("secureConnection", (socket) => {
       if (socket.alpnProtocol !== "h2") this.#addSocket(socket);
@@ -95,6 +109,7 @@ export class Connections {
   /** Closes what has to be closed now. */
   sweep(): void {
     const [nowMs, monotonicMs] = [this.#clock.now(), this.#clock.monotonic()];
+    for (const { socket, cutAtMs } of this.#handshakes.values()) if (monotonicMs >= cutAtMs) socket.destroy();
     for (const open of this.#open.values()) {
       if (open.state === "closing") {
         if (monotonicMs >= open.cutAtMs) open.way.cut();
@@ -111,6 +126,7 @@ export class Connections {
   closeAll(drainMs: number): void {
     const cutAtMs = this.#clock.monotonic() + drainMs;
     for (const open of this.#open.values()) this.#close(open, cutAtMs);
+    for (const handshake of this.#handshakes.values()) handshake.cutAtMs = Math.min(handshake.cutAtMs, cutAtMs);
   }
 
   #close(open: Open, cutAtMs: number): void {
@@ -120,16 +136,22 @@ export class Connections {
     open.way.close();
   }
 
-  #count(socket: Socket): void {
-    const { single } = addressKeys(socket.remoteAddress ?? "");
-    const count = (this.#perAddress.get(single) ?? 0) + 1;
-    this.#perAddress.set(single, count);
+  /** Counts from the first packet on: a handshake costs more than the connection that it makes. */
+  #begin(socket: Socket): void {
+    const { single, group } = addressKeys(socket.remoteAddress ?? "");
+    const ends = endsOf(socket);
+    const handshake = { socket, cutAtMs: this.#clock.monotonic() + HANDSHAKE_MS_MAX };
+    this.#handshakes.set(ends, handshake);
+    const ofAddress = this.#perAddress.add(single);
+    const ofGroup = this.#perGroup.add(group);
     socket.once("close", () => {
-      const left = (this.#perAddress.get(single) ?? 1) - 1;
-      if (left === 0) this.#perAddress.delete(single);
-      else this.#perAddress.set(single, left);
+      this.#perAddress.remove(single);
+      this.#perGroup.remove(group);
+      if (this.#handshakes.get(ends) === handshake) this.#handshakes.delete(ends);
     });
-    if (count > CONNECTIONS_PER_ADDRESS_MAX) socket.destroy();
+    const isBeyond = ofAddress > CONNECTIONS_PER_ADDRESS_MAX || (ofGroup > CONNECTIONS_PER_GROUP_MAX && !isLoopback(single));
+    // One whose other end cannot be told any more is gone already.
+    if (isBeyond || socket.remotePort === undefined) socket.destroy();
   }
 
   #addSession(session: ServerHttp2Session): void {
@@ -184,6 +206,35 @@ export class Connections {
       certificateEndMs: endMs <= this.#clock.now() ? Infinity : endMs,
     });
   }
+}
+
+/** How many there are of each key. */
+class Tally {
+  readonly #counts = new Map<string, number>();
+
+  /** @returns how many there are now */
+  add(key: string): number {
+    const count = (this.#counts.get(key) ?? 0) + 1;
+    this.#counts.set(key, count);
+    return count;
+  }
+
+  remove(key: string): void {
+    const left = (this.#counts.get(key) ?? 1) - 1;
+    if (left === 0) this.#counts.delete(key);
+    else this.#counts.set(key, left);
+  }
+}
+
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}
+
+const LOOPBACK_V6 = addressKeys("::1").single;
+
+/** Whoever is on this machine, or comes through a proxy on it, is many in one group. @param single as of `AddressKeys` */
+function isLoopback(single: string): boolean {
+  return single.startsWith("127.") || single === LOOPBACK_V6;
 }
 
 const STREAM_ID_MAX = 2 ** 31 - 1;

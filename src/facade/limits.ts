@@ -4,7 +4,9 @@
 export const CONNECTIONS_MAX = 4_096;
 /** TCP connections of one address (IPv6: of one /64). */
 export const CONNECTIONS_PER_ADDRESS_MAX = 64;
-/** From the first byte to a finished TLS handshake. */
+/** TCP connections of one group of addresses (/24 or /48); those of this machine itself are not counted so. */
+export const CONNECTIONS_PER_GROUP_MAX = 256;
+/** From the TCP connection to a finished TLS handshake. */
 export const HANDSHAKE_MS_MAX = 10_000;
 /** A connection on which nothing moves for so long is closed. */
 export const IDLE_MS_MAX = 60_000;
