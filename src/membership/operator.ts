@@ -13,6 +13,8 @@ import type { Tasks } from "./tasks.ts";
 
 /** Registries that the operator removed and that are remembered as such. */
 export const REMOVED_MAX = 4_096;
+/** Registries of one name that a refusal tells apart. */
+const NAMESAKES_SHOWN_MAX = 8;
 
 export interface OperatorParts {
   readonly introductions: () => Introductions;
@@ -77,15 +79,15 @@ export class Operator extends MembershipPart {
     }
   }
 
-  /** Answers with the DID, or with the URL of a peer that never said who it is; `undefined` when no such peer is known. */
+  /**
+   * Answers with the DID, or with the URL of a peer that never said who it is; `undefined` when no such peer is known. Rejected
+   * with NodeError `invalid` for a name of several.
+   * @param which DID, peer id, address, or name
+   */
   remove(which: string, reply: Reply<string | undefined>): void {
     const url = urlOf(which);
-    const member = this.members
-      .all()
-      .find(
-        ({ did, addresses, peerId, urls }) =>
-          did === which || peerId === which || addresses.includes(which) || (url !== undefined && urls.includes(url)),
-      );
+    const [member, ...others] = this.#find(which, url);
+    if (member !== undefined && others.length > 0) return reply.reject(ambiguous(which, [member, ...others]));
     const named = this.#parts
       .introductions()
       .forget((one) => one.url === url || (member !== undefined && one.did === member.did))
@@ -105,6 +107,7 @@ export class Operator extends MembershipPart {
     operations.push({ type: "put", key: removedKey(did), value: Buffer.of(1) });
     this.members.remove(did);
     this.#parts.removed();
+    this.#warnOfReturn([...addresses, ...named]);
     const { store, network } = this.options;
     this.tasks.task(
       async () => {
@@ -115,8 +118,25 @@ export class Operator extends MembershipPart {
     );
   }
 
+  /** Several only by name. A name is what a registry says of itself, so that it counts least. */
+  #find(which: string, url: string | undefined): readonly Member[] {
+    const members = this.members.all();
+    const exact = members.find(
+      ({ did, addresses, peerId, urls }) =>
+        did === which || peerId === which || addresses.includes(which) || (url !== undefined && urls.includes(url)),
+    );
+    return exact === undefined ? members.filter(({ descriptor }) => descriptor?.name === which) : [exact];
+  }
+
+  #warnOfReturn(removed: readonly string[]): void {
+    const addresses = this.options.peers.filter((address) => removed.includes(address));
+    if (addresses.length > 0)
+      this.options.log.warn("a removed peer comes back at the next start, unless the settings no longer name it", { addresses });
+  }
+
   #removeUnknown(url: string | undefined, named: readonly string[], reply: Reply<string | undefined>): void {
     if (named.length === 0) return reply.resolve(undefined);
+    this.#warnOfReturn(named);
     const operations = named.map((address): StoreOperation => ({ type: "del", key: addressKey(address) }));
     this.tasks.task(
       () => this.options.store.batch(operations, { durable: true }),
@@ -174,6 +194,12 @@ export class Operator extends MembershipPart {
     const connected = network.connected();
     return connected.length < connectionsMax || connected.includes(peerId);
   }
+}
+
+function ambiguous(name: string, namesakes: readonly Member[]): NodeError {
+  const shown = namesakes.slice(0, NAMESAKES_SHOWN_MAX).map(({ did }) => did);
+  const more = namesakes.length > shown.length ? ` and ${namesakes.length - shown.length} more` : "";
+  return new NodeError("invalid", `${namesakes.length} peers have the name "${name}": ${shown.join(", ")}${more}; give a DID`);
 }
 
 /** The URL in the form in which it is kept; `undefined` for what is none. */

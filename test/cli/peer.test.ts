@@ -3,6 +3,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:cry
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { didKey, peerIdOfDid } from "../../protocols/lib/did.ts";
+import { NodeError, type PeerStatus } from "../../src/api.ts";
 import { EXIT } from "../../src/cli/exit.ts";
 import { Bench } from "./harness.ts";
 
@@ -71,5 +72,66 @@ describe("cli peer add", () => {
     const started = (await bench.run(["start", "--peer", address, "--data-dir", "elsewhere"])).stderr;
     const words = added.replace("error: ", "").trim();
     assert.ok(started.includes(words), `${words} is not in:\n${started}`);
+  });
+});
+
+describe("cli peer remove", () => {
+  let bench: Bench;
+  const DID = didKey(new Uint8Array(32).fill(7));
+  const MULTIADDR = `/dns4/registry.example/tcp/9470/p2p/${peerIdOfDid(DID)}`;
+  const peer: PeerStatus = {
+    ...{ did: DID, name: "acme", state: "alive", agents: 0, mapRoot: null, syncedRoot: null, lastSync: null, rttMs: null },
+    ...{ connected: true, followed: true, configured: true, refusedRecords: 0, domain: null, domainVerified: false },
+    transport: "libp2p",
+  };
+  let peers: PeerStatus[];
+  let removed: string[];
+  beforeEach(async () => {
+    bench = new Bench();
+    [peers, removed] = [[peer], []];
+    bench.node.listPeers = () => Promise.resolve(peers);
+    bench.node.removePeer = (which) => Promise.resolve(void removed.push(which));
+    await bench.serve();
+  });
+  afterEach(() => bench.close());
+
+  it("takes a name, and says whose it is", async () => {
+    const run = await bench.run(["peer", "remove", "acme"]);
+    assert.deepEqual([run.exit, removed, run.stdout], [EXIT.ok, ["acme"], `removed acme (${DID})\n`]);
+  });
+
+  it("passes on which registries have the name", async () => {
+    bench.node.removePeer = () => Promise.reject(new NodeError("invalid", `2 peers have the name "acme": ${DID}, …`));
+    const run = await bench.run(["peer", "remove", "acme"]);
+    assert.notEqual(run.exit, EXIT.ok);
+    assert.ok(run.stderr.includes(DID));
+    assert.doesNotMatch(run.stderr, /note:/);
+  });
+
+  const URL = "https://registry.example";
+  const settings: [what: string, setting: string, which: string][] = [
+    ["a multiaddr, removed by name", MULTIADDR, "acme"],
+    ["a multiaddr, removed by DID", MULTIADDR, DID],
+    ["a pinned URL, removed by name", `${URL}#${DID}`, "acme"],
+    ["a pinned URL, removed by URL", `${URL}#${DID}`, `${URL}/`],
+    ["a URL, removed by URL", URL, URL],
+  ];
+  for (const [what, setting, which] of settings) {
+    it(`notes that the settings bring it back: ${what}`, async () => {
+      writeFileSync(join(bench.directory, ".env"), `FEDERATION_PEERS=${setting}\n`);
+      const run = await bench.run(["peer", "remove", which]);
+      const note = `note: it comes back at the next start, unless ${setting} is taken out of FEDERATION_PEERS (.env line 1)`;
+      assert.deepEqual([run.exit, run.stderr.trim()], [EXIT.ok, note]);
+    });
+  }
+
+  it("notes that settings which it does not see may bring back whom the operator named, and nobody else", async () => {
+    assert.match((await bench.run(["peer", "remove", "acme"])).stderr, /should FEDERATION_PEERS or --peer of that start name it/);
+    peers = [{ ...peer, configured: false }];
+    assert.equal((await bench.run(["peer", "remove", "acme"])).stderr, "");
+  });
+
+  it("shows whole DIDs in its list, to be copied", async () => {
+    assert.ok((await bench.run(["peer", "list"])).stdout.includes(DID));
   });
 });

@@ -1,6 +1,9 @@
 import type { Command } from "commander";
+import { peerIdOfDid } from "../../../protocols/lib/did.ts";
+import type { PeerStatus } from "../../api.ts";
 import type { Cli } from "../cli.ts";
 import { pinnedPeer, type PeerPins } from "../peer-address.ts";
+import type { ResolvedSettings } from "../settings/resolve.ts";
 import { describePeers } from "./status.ts";
 
 export function peerCommand(program: Command, cli: Cli): void {
@@ -10,7 +13,7 @@ export function peerCommand(program: Command, cli: Cli): void {
     .description("list them with their state")
     .action(async (_options, command: Command) => {
       const peers = await cli.withNode(command, (client) => client.listPeers());
-      await cli.show(command, { peers }, () => describePeers(peers));
+      await cli.show(command, { peers }, () => describePeers(peers, (did) => did));
     });
   peer
     .command("add")
@@ -25,10 +28,44 @@ export function peerCommand(program: Command, cli: Cli): void {
     });
   peer
     .command("remove")
-    .argument("<url|multiaddr|did>", "what `peer list` shows")
+    .argument("<url|multiaddr|did|name>", "what `peer list` shows; a name that only one registry has")
     .description("forget a configured registry and stop following it")
-    .action(async (addressOrDid: string, _options, command: Command) => {
-      await cli.withNode(command, (client) => client.removePeer(addressOrDid));
-      await cli.show(command, { removed: addressOrDid }, () => `removed ${addressOrDid}`);
+    .action(async (which: string, _options, command: Command) => {
+      const peer = await cli.withNode(command, async (client) => {
+        const peers = await client.listPeers();
+        await client.removePeer(which);
+        return findPeer(peers, which);
+      });
+      const who = peer === undefined || peer.did === which ? which : `${which} (${peer.did})`;
+      await cli.show(command, { removed: which }, () => `removed ${who}`);
+      const note = noteOfReturn(cli.settings(command, ["dataDir"]), which, peer);
+      if (note !== undefined) cli.say(note);
     });
+}
+
+/** Whom the node removed by `which`; `undefined` for a URL, of which only the node knows where it leads. */
+function findPeer(peers: readonly PeerStatus[], which: string): PeerStatus | undefined {
+  const isExact = ({ did }: PeerStatus): boolean => did === which || isOfPeer(which, did);
+  return peers.find(isExact) ?? peers.find(({ name }) => name === which);
+}
+
+/** A start meets whom its settings name, also who was removed. Those that are seen from here need not be those of the node. */
+function noteOfReturn({ config, origins }: ResolvedSettings, which: string, peer: PeerStatus | undefined): string | undefined {
+  const named = config.peers.find(
+    (address) => withoutPin(address) === withoutPin(which) || (peer !== undefined && isOfPeer(address, peer.did)),
+  );
+  const source = origins.peers.kind === "file" ? `FEDERATION_PEERS (${origins.peers.name})` : "FEDERATION_PEERS";
+  if (named !== undefined) return `note: it comes back at the next start, unless ${named} is taken out of ${source}`;
+  // Who was not named by the operator, by an address, was never in any settings.
+  if (peer?.configured === false) return undefined;
+  return "note: it comes back at the next start, should FEDERATION_PEERS or --peer of that start name it";
+}
+
+function isOfPeer(address: string, did: string): boolean {
+  const peerId = peerIdOfDid(did);
+  return address === peerId || address.endsWith(`/p2p/${peerId}`) || address.endsWith(`#${did}`);
+}
+
+function withoutPin(address: string): string {
+  return address.replace(/#.*$/, "").replace(/\/$/, "");
 }

@@ -27,14 +27,15 @@ function describeStatus(status: Status): string {
     ["paused", catalog.paused ?? ""],
     ["evidence", status.evidence === 0 ? "" : `${plural(status.evidence, "piece")} of misbehaviour held`],
   ]);
-  return `${head}\n\n${describePeers(status.peers)}`;
+  return `${head}\n\n${describePeers(status.peers, short)}`;
 }
 
-export function describePeers(peers: readonly PeerStatus[]): string {
+/** @param showDid whole, to be copied, or short, to be told apart */
+export function describePeers(peers: readonly PeerStatus[], showDid: (did: string) => string): string {
   if (peers.length === 0) return "No other registry is known yet.";
   const rows = peers.map((peer) => [
     plain(peer.name) || "(not met)",
-    short(peer.did),
+    showDid(peer.did),
     peer.domain === null ? "" : `${plain(peer.domain)}${peer.domainVerified ? "" : " (claimed)"}`,
     reached(peer),
     peer.agents,
