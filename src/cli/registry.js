@@ -2,7 +2,7 @@
 // Two dashes: without them Node takes --env-file for its own, wherever it stands, and ends before it comes here.
 // Plain JavaScript in old syntax, and nothing imported before the version is known: an old Node shall say what it lacks
 // instead of failing on a word that it does not know.
-var WANTED = [22, 12];
+var WANTED = [22, 19];
 var version = process.version.slice(1).split(".").map(Number);
 var isOld = version[0] < WANTED[0] || (version[0] === WANTED[0] && version[1] < WANTED[1]);
 

@@ -27,15 +27,15 @@ describe("cli shim", () => {
     `data:text/javascript,Object.defineProperty(process,"version",{value:${JSON.stringify(version)}})`;
 
   it("tells an old Node what it needs, before anything is imported", () => {
-    for (const version of ["v20.19.0", "v22.11.0"]) {
+    for (const version of ["v20.19.0", "v22.18.0"]) {
       const { status, stderr } = run("--import", pretend(version));
       assert.equal(status, 1);
-      assert.match(stderr, new RegExp(`needs Node 22.12 or newer; this is ${version}`));
+      assert.match(stderr, new RegExp(`needs Node 22.19 or newer; this is ${version}`));
     }
   });
 
   it("takes the first Node that has what it needs, and says what to do when nothing is built", () => {
-    for (const version of ["v22.12.0", "v23.0.0"]) {
+    for (const version of ["v22.19.0", "v23.0.0"]) {
       const { status, stderr } = run("--import", pretend(version));
       assert.equal(status, 1);
       assert.match(stderr, /npm run build/);

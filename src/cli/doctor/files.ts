@@ -5,7 +5,7 @@ import { plural } from "../text.ts";
 import { check, failed, ok, skipped, warning, type Finding } from "./check.ts";
 
 /** As package.json asks; the launcher refuses older ones. */
-const NODE_WANTED = [22, 12] as const;
+const NODE_WANTED = [22, 19] as const;
 /** Below it a catalogue of a million agents does not fit, and below the floor no commit may. */
 const FREE_BYTES_LOW = 1_073_741_824;
 const FREE_BYTES_FLOOR = 67_108_864;
