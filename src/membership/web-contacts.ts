@@ -18,12 +18,26 @@ const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 60_000;
 /** Time for one request. */
 export const WEB_TIMEOUT_MS = 10_000;
+/** A request that takes so long doubles the waits for the next of its kind, up to the bound; a faster one halves them. */
+const WEB_SLOW_MS = 1_000;
+const SLOWNESS_MAX = 8;
 /** Requests under way at the same time. */
 export const WEB_REQUESTS_MAX = 16;
 /** Registries that are met over the web at the same time; the operator's come first. */
 export const WEB_PEERS_MAX = 128;
 /** Dials in a row that fail before the web is tried. */
 export const DIAL_FAILURES_BEFORE_WEB = 2;
+
+/** Told apart, so that quick answers to the one do not pay for slow answers to the other. */
+type Kind = "announce" | "poll";
+
+interface Due {
+  readonly member: Member;
+  readonly kind: Kind;
+  readonly peer: WebPeer;
+  /** Monotonic time since which it waits. */
+  readonly sinceMs: number;
+}
 
 export interface WebContactsParts {
   /** Who we are; `undefined` before we know it ourselves. */
@@ -35,10 +49,12 @@ export interface WebContactsParts {
 
 /**
  * Meets the members whose libp2p addresses lead nowhere over their web faces: announces us, and asks for their newest heads.
- * Dials go on beside it, and win as soon as one succeeds.
+ * Dials go on beside it, and win as soon as one succeeds. What is due waits in one line, the operator's own in front, and who is
+ * slow is asked less often, so that registries that stall cannot keep the others from being asked (T49).
  */
 export class WebContacts extends MembershipPart {
   readonly #parts: WebContactsParts;
+  readonly #slowness = new WeakMap<Member, Record<Kind, number>>();
   #requests = 0;
   #reported: ReadonlyMap<string, WebPeer> = new Map();
 
@@ -56,23 +72,16 @@ export class WebContacts extends MembershipPart {
     for (const member of all) this.#settle(member);
     this.report();
     let room = WEB_PEERS_MAX - all.filter((member) => member.web.peer !== undefined).length;
-    const due = all.filter((member) => !member.connected && !member.web.busy && member.web.announceAtMs <= nowMs);
-    due.sort((a, b) => Number(b.configured) - Number(a.configured) || a.web.failures - b.web.failures);
-    for (const member of due) {
+    const due = all.map((member) => this.#due(member, nowMs)).filter((one) => one !== undefined);
+    due.sort((a, b) => Number(b.member.configured) - Number(a.member.configured) || a.sinceMs - b.sinceMs);
+    for (const { member, kind, peer } of due) {
       if (this.#requests >= WEB_REQUESTS_MAX) return;
-      if (member.web.peer === undefined) {
-        if (room <= 0 || !isOutOfReach(member)) continue;
+      if (kind === "poll") {
+        this.#poll(web, member, peer);
+        continue;
       }
-      const targets = targetsOf(member);
-      const peer = member.web.peer ?? targets[member.web.failures % targets.length];
-      if (peer === undefined) continue;
-      if (member.web.peer === undefined) room -= 1;
+      if (member.web.peer === undefined && --room < 0) continue;
       this.#announce(web, member, peer);
-    }
-    for (const member of all) {
-      if (this.#requests >= WEB_REQUESTS_MAX) return;
-      const { peer, busy, pollAtMs } = member.web;
-      if (peer !== undefined && !busy && pollAtMs <= nowMs) this.#poll(web, member, peer);
     }
   }
 
@@ -84,6 +93,22 @@ export class WebContacts extends MembershipPart {
     if (peers.size === before.size && [...peers].every(([did, peer]) => before.get(did) === peer)) return;
     this.#reported = peers;
     this.options.event({ type: "web", peers });
+  }
+
+  #due(member: Member, nowMs: number): Due | undefined {
+    const { web: contact } = member;
+    if (member.connected || contact.busy) return undefined;
+    if (contact.announceAtMs <= nowMs && (contact.peer !== undefined || isOutOfReach(member))) {
+      const targets = targetsOf(member);
+      const peer = contact.peer ?? targets[contact.failures % targets.length];
+      if (peer !== undefined) {
+        // What is due at once is so from now: newcomers do not overtake who waits already.
+        if (contact.announceAtMs === Number.NEGATIVE_INFINITY) contact.announceAtMs = nowMs;
+        return { member, kind: "announce", peer, sinceMs: contact.announceAtMs };
+      }
+    }
+    if (contact.peer === undefined || contact.pollAtMs > nowMs) return undefined;
+    return { member, kind: "poll", peer: contact.peer, sinceMs: contact.pollAtMs };
   }
 
   /** libp2p wins; and what the newest descriptor says of URL and bundle counts. */
@@ -104,13 +129,18 @@ export class WebContacts extends MembershipPart {
     const startedMs = clock.monotonic();
     this.#request(
       member,
+      "announce",
       (signal) => announced(web, peer, mine, signal),
       (outcome) => {
         const { web: contact } = member;
         const nowMs = clock.monotonic();
         if ("hello" in outcome) {
+          Object.assign(contact, {
+            announceAtMs: this.#soon(member, "announce", WEB_ANNOUNCE_MS),
+            // Announcements may come more often than polls of who is slow, and must not put these off.
+            pollAtMs: Math.min(contact.peer === undefined ? Infinity : contact.pollAtMs, this.#soon(member, "poll", WEB_POLL_MS)),
+          });
           Object.assign(contact, { peer: contact.peer ?? peer, failures: 0 });
-          Object.assign(contact, { announceAtMs: this.#soon(WEB_ANNOUNCE_MS), pollAtMs: this.#soon(WEB_POLL_MS) });
           noteRtt(member, nowMs - startedMs);
           this.#parts.received(member, outcome.hello);
           this.#settle(member);
@@ -123,7 +153,7 @@ export class WebContacts extends MembershipPart {
           return;
         }
         log.debug("a registry could not be met over the web", { did: member.did, url: peer.url, error });
-        const waitMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** contact.failures);
+        const waitMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** contact.failures) * this.#factor(member, "announce");
         contact.failures += 1;
         contact.announceAtMs = nowMs + waitMs * (0.5 + this.options.random.unit());
         contact.peer = undefined;
@@ -136,10 +166,11 @@ export class WebContacts extends MembershipPart {
     const { clock, log } = this.options;
     this.#request(
       member,
+      "poll",
       async (signal) => ({ head: await web.head(peer, { signal }) }),
       (outcome) => {
         const { web: contact } = member;
-        contact.pollAtMs = this.#soon(WEB_POLL_MS);
+        contact.pollAtMs = this.#soon(member, "poll", WEB_POLL_MS);
         if ("head" in outcome) {
           member.seenAtMs = clock.monotonic();
           if (outcome.head !== undefined) this.#parts.head(outcome.head);
@@ -160,10 +191,12 @@ export class WebContacts extends MembershipPart {
   /** One request at a time for each member, a bounded number in all. What comes for a member that left is dropped. */
   #request<T extends object>(
     member: Member,
+    kind: Kind,
     run: (signal: AbortSignal) => Promise<T>,
     then: (outcome: T | { readonly error: Error }) => void,
   ): void {
     const { clock } = this.options;
+    const startedMs = clock.monotonic();
     member.web.busy = true;
     this.#requests += 1;
     this.tasks.task(
@@ -175,15 +208,27 @@ export class WebContacts extends MembershipPart {
       (outcome) => {
         member.web.busy = false;
         this.#requests -= 1;
+        this.#noteTime(member, kind, clock.monotonic() - startedMs);
         if (this.members.get(member.did) !== member || member.connected) return;
         then(outcome.ok ? outcome.value : { error: outcome.error });
       },
     );
   }
 
-  #soon(periodMs: number): number {
+  #noteTime(member: Member, kind: Kind, tookMs: number): void {
+    const slowness = this.#slowness.get(member) ?? { announce: 1, poll: 1 };
+    slowness[kind] = tookMs >= WEB_SLOW_MS ? Math.min(SLOWNESS_MAX, slowness[kind] * 2) : Math.max(1, slowness[kind] / 2);
+    this.#slowness.set(member, slowness);
+  }
+
+  /** The operator's own are asked as often however slow they are. */
+  #factor(member: Member, kind: Kind): number {
+    return member.configured ? 1 : (this.#slowness.get(member)?.[kind] ?? 1);
+  }
+
+  #soon(member: Member, kind: Kind, periodMs: number): number {
     const { clock, random } = this.options;
-    return clock.monotonic() + periodMs * (1 + WEB_JITTER * (2 * random.unit() - 1));
+    return clock.monotonic() + periodMs * this.#factor(member, kind) * (1 + WEB_JITTER * (2 * random.unit() - 1));
   }
 }
 

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import type { RunningNode } from "../../src/federation-api.ts";
 import { REINTRODUCE_MS } from "../../src/membership/introductions.ts";
-import { WEB_ANNOUNCE_MS, WEB_POLL_MS } from "../../src/membership/web-contacts.ts";
+import { WEB_ANNOUNCE_MS, WEB_POLL_MS, WEB_REQUESTS_MAX } from "../../src/membership/web-contacts.ts";
 import { WebError } from "../../src/ports/web.ts";
 import { names, World, type TestNode } from "../node/harness.ts";
 import { WebFederation } from "./web-federation.ts";
+
+const STALLED_MS = 120_000;
 
 function inWorld(seed: string, script: (web: WebFederation, world: World) => Promise<void>): () => Promise<void> {
   return () => {
@@ -83,6 +85,38 @@ describe("meeting registries over the web", () => {
       await world.simulation.sleep(WEB_ANNOUNCE_MS / 2);
       assert.equal(web.count(`head ${a.url}`), before);
       assert.equal((await b.peer(a.did))?.connected, true);
+    }),
+  );
+
+  it(
+    "T49 asks who answers as often although many others stall, and these less often",
+    inWorld("web stalling", async (web, world) => {
+      const b = await web.start("b");
+      const introduce = async ({ node }: { node: RunningNode }): Promise<void> => {
+        await b.node.announced(await world.until("a descriptor", () => node.introduction().catch(() => undefined)));
+      };
+      const stalling = [];
+      for (const name of names("stalling", 3 * WEB_REQUESTS_MAX)) {
+        const one = await web.start(name, { isPassive: true });
+        web.stalled.add(one.url);
+        await introduce(one);
+        stalling.push(one);
+      }
+      const good = await web.start("good", { isPassive: true });
+      await introduce(good);
+      await world.until("contact", async () => (await b.peer(good.did))?.connected);
+      await world.simulation.sleep(STALLED_MS);
+      const count = (url: string): number => web.count(`head ${url}`);
+      const before = [count(good.url), ...stalling.map(({ url }) => count(url))];
+      await world.simulation.sleep(STALLED_MS);
+      const [ofGood = 0, ...ofStalling] = [good, ...stalling].map(({ url }, i) => count(url) - (before[i] ?? 0));
+      // At the ends of the window and of the jitter a poll may be missing.
+      assert.ok(ofGood >= (0.7 * STALLED_MS) / WEB_POLL_MS, `${ofGood} polls`);
+      assert.ok(
+        Math.max(...ofStalling) <= ofGood / 3,
+        `${Math.max(...ofStalling)} polls of who stalls, ${ofGood} of who answers`,
+      );
+      assert.ok(Math.min(...ofStalling) > 0, "who stalls is not given up");
     }),
   );
 

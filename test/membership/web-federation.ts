@@ -23,6 +23,8 @@ export interface WebStart {
   readonly fetchDidDocument?: NodeOptions["fetchDidDocument"];
   /** Without a web face, and without a client for others'. */
   readonly offWeb?: boolean;
+  /** With a web face, but without a client for others'. */
+  readonly isPassive?: boolean;
 }
 
 interface Face {
@@ -36,6 +38,8 @@ export class WebFederation {
   readonly world: World;
   /** Faces that do not answer. */
   readonly down: Set<string> = new Set();
+  /** Faces that never answer for their heads, until who asked gives up. */
+  readonly stalled: Set<string> = new Set();
   /** URL → how each of its next answers is refused. */
   readonly refusals: Map<string, WebError> = new Map();
   /** `method url` of all requests, in order. */
@@ -59,7 +63,7 @@ export class WebFederation {
     const bundle = (): string => this.bundles.get(url) ?? `bundle of ${name}`;
     const onWeb = options.offWeb !== true;
     const node = await createNode(
-      { ...world.ports(network, disk, logged, power), ...(onWeb && { web: this.#client() }) },
+      { ...world.ports(network, disk, logged, power), ...(onWeb && options.isPassive !== true && { web: this.#client() }) },
       {
         ...CONFIG_DEFAULTS,
         ...{ identity, domain: options.domain ?? null, follow: "all", unsure: false, peers: options.peers ?? [] },
@@ -87,8 +91,10 @@ export class WebFederation {
         const theirs: Introduction = decodeIntroduction(encodeIntroduction(mine));
         return decodeHelloDocument(encodeHelloDocument(await told(face.node.announced(theirs))));
       },
-      head: async (peer) => {
-        const { head } = await told(this.#peer("head", peer).node.introduction());
+      head: async (peer, { signal }) => {
+        const { node } = this.#peer("head", peer);
+        if (this.stalled.has(peer.url)) await aborted(signal);
+        const { head } = await told(node.introduction());
         return head && decodeHeadDocument(encodeHeadDocument(head));
       },
       catalogPage: (peer, request) => told(this.#peer("page", peer).node.catalogPage(request)),
@@ -121,4 +127,10 @@ async function told<T>(answer: Promise<T>): Promise<T> {
     if (!(error instanceof NodeError)) throw error;
     throw new WebError(error.code === "paused" ? "throttled" : "refused", error.message, { cause: error, retryAfterMs: 1_000 });
   }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(new WebError("timeout", "took too long")), { once: true });
+  });
 }
