@@ -87,9 +87,9 @@ describe("e2e commands (real processes)", function () {
     const registry = await site.start("alder");
     const unknown = await site.run(["agent", "lst"]);
     assert.deepEqual([unknown.exit, unknown.stdout], [EXIT.usage, ""]);
-    const setting = await site.run(["start", "--data-dir", "other", "--log-level", "loud", "--peer", "https://example.org"]);
+    const setting = await site.run(["start", "--data-dir", "other", "--log-level", "loud", "--peer", "http://example.org"]);
     assert.equal(setting.exit, EXIT.usage);
-    assert.match(setting.stderr, /not yet[^]*loud/);
+    assert.match(setting.stderr, /must begin with https[^]*loud/);
     assert.equal((await site.run(["status", "--data-dir", "nobody"])).exit, EXIT.unreachable);
     assert.equal((await at(registry, "agent", "get", "acme/nobody")).exit, EXIT.failure);
     const foreign = site.write(

@@ -82,7 +82,8 @@ export class Site {
     const listen = argv.includes("--listen") ? [] : ["--listen", "/ip4/127.0.0.1/tcp/0"];
     const dataDir = join(this.directory, name);
     const fixed = ["start", "--json", "--name", name, "--data-dir", dataDir, "--log-level", "warn"];
-    const launched = this.launch([...fixed, ...listen, ...argv]);
+    const http = argv.includes("--http") ? [] : ["--http", "127.0.0.1:0"];
+    const launched = this.launch([...fixed, ...listen, ...http, ...argv]);
     const line = once(createInterface({ input: launched.child.stdout as Readable }), "line") as Promise<[string]>;
     const first = await Promise.race([line, launched.outcome]);
     assert.ok(Array.isArray(first), `${name} did not start: ${"stderr" in first ? first.stderr : ""}`);
