@@ -1,7 +1,7 @@
 import type { Hello } from "../protocols/announce/hello.ts";
 import type { CatalogPage, PageRefusal, PageRequest } from "../protocols/http/catalog-page.ts";
 import type { AgentReader, RegistryNode } from "./api.ts";
-import type { Introduction } from "./ports/web.ts";
+import type { Introduction } from "../protocols/http/introduction-documents.ts";
 
 /** What a running registry offers to other registries that come over HTTP; libp2p has its own way in. */
 export interface FederationNode {

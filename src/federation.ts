@@ -1,13 +1,14 @@
 import type { Hello } from "../protocols/announce/hello.ts";
 import type { CatalogPage, PageRefusal } from "../protocols/http/catalog-page.ts";
 import { peerIdOfDid } from "../protocols/lib/did.ts";
-import { AskError, type ActorRef, type Reply } from "./actors/actor.ts";
+import type { ActorRef, Reply } from "./actors/actor.ts";
+import { answered } from "./answered.ts";
 import { NodeError } from "./api.ts";
 import type { CatalogMessage } from "./catalog/messages.ts";
 import type { FederationNode, KnownRegistry } from "./federation-api.ts";
 import type { MembershipMessage } from "./membership/messages.ts";
 import type { Clock } from "./ports/clock.ts";
-import type { Introduction } from "./ports/web.ts";
+import type { Introduction } from "../protocols/http/introduction-documents.ts";
 import { RequestLimiter } from "./replication/limiter.ts";
 
 /** Another registry that waits for an answer gives up before long, and so do we. */
@@ -48,13 +49,4 @@ export function federationOf({ clock, catalog, membership, limiter, followed }: 
 function told<T>(answer: T | undefined): T {
   if (answer === undefined) throw new NodeError("paused", "this registry has no descriptor yet: try again in a moment");
   return answer;
-}
-
-async function answered<R>(answer: Promise<R>): Promise<R> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (!(error instanceof AskError)) throw error;
-    throw new NodeError(error.code === "stopped" ? "stopped" : "overloaded", error.message, { cause: error });
-  }
 }

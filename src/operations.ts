@@ -1,6 +1,7 @@
 import { buildProofDocument } from "../protocols/checkpoint/proof-document.ts";
 import { keyOf } from "../protocols/lib/hash.ts";
-import { AskError, type ActorRef, type Reply } from "./actors/actor.ts";
+import type { ActorRef, Reply } from "./actors/actor.ts";
+import { answered } from "./answered.ts";
 import { AgentCache, type Generation } from "./agent-cache.ts";
 import { AgentReading } from "./agent-reading.ts";
 import {
@@ -234,13 +235,4 @@ function plain({
   lastError,
 }: SyncStatus): SyncStatus {
   return { did, name, state, agents, received, total, syncedRoot, targetRoot, lastSync, lastError };
-}
-
-async function answered<R>(answer: Promise<R>): Promise<R> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (!(error instanceof AskError)) throw error;
-    throw new NodeError(error.code === "stopped" ? "stopped" : "overloaded", error.message, { cause: error });
-  }
 }

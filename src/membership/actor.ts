@@ -10,7 +10,7 @@ import { Stash } from "../actors/stash.ts";
 import { NodeError } from "../api.ts";
 import type { KnownRegistry } from "../federation-api.ts";
 import type { Store } from "../ports/store.ts";
-import type { Introduction } from "../ports/web.ts";
+import type { Introduction } from "../../protocols/http/introduction-documents.ts";
 import { Aliases } from "./aliases.ts";
 import { Announcer } from "./announcer.ts";
 import { DIAL_TICK_MS, Dialler } from "./dialler.ts";

@@ -1,6 +1,6 @@
 import { ANNOUNCE_TOPIC, encodeAnnouncement } from "../../protocols/announce/announcement.ts";
 import type { Published } from "../catalog/messages.ts";
-import type { Introduction } from "../ports/web.ts";
+import type { Introduction } from "../../protocols/http/introduction-documents.ts";
 import type { MembershipOptions } from "./options.ts";
 import { currentDescriptor, type DescriptorFacts } from "./own-descriptor.ts";
 import { memberKey } from "./rows.ts";

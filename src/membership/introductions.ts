@@ -1,7 +1,8 @@
 import { openDescriptor } from "../../protocols/descriptor/codec.ts";
 import { AbortAfter } from "../ports/abort-after.ts";
 import { NodeError } from "../api.ts";
-import { WebError, type Introduction, type Web } from "../ports/web.ts";
+import type { Introduction } from "../../protocols/http/introduction-documents.ts";
+import { WebError, type Web } from "../ports/web.ts";
 import type { MembershipOptions } from "./options.ts";
 import { MembershipPart } from "./part.ts";
 import { parsePeerUrl, type PeerUrl } from "./peer-url.ts";

@@ -6,7 +6,8 @@ import type { Outcome, Reply } from "../actors/actor.ts";
 import type { Published } from "../catalog/messages.ts";
 import type { KnownRegistry } from "../federation-api.ts";
 import type { PeerEvent } from "../ports/network.ts";
-import type { Introduction, WebPeer } from "../ports/web.ts";
+import type { Introduction } from "../../protocols/http/introduction-documents.ts";
+import type { WebPeer } from "../ports/web.ts";
 
 /** What may be sent to the actor that knows who is out there. */
 export type MembershipMessage =

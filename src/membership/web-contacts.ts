@@ -1,7 +1,8 @@
 import type { Hello } from "../../protocols/announce/hello.ts";
 import type { SignedHead } from "../../protocols/checkpoint/head.ts";
 import { AbortAfter } from "../ports/abort-after.ts";
-import { WebError, type Introduction, type Web, type WebPeer } from "../ports/web.ts";
+import type { Introduction } from "../../protocols/http/introduction-documents.ts";
+import { WebError, type Web, type WebPeer } from "../ports/web.ts";
 import { addressesOf } from "./dialler.ts";
 import type { MembershipOptions } from "./options.ts";
 import { MembershipPart } from "./part.ts";

@@ -1,6 +1,7 @@
 import type { Hello } from "../../protocols/announce/hello.ts";
 import type { SignedHead } from "../../protocols/checkpoint/head.ts";
 import type { CatalogPage, PageRefusal, PageRequest } from "../../protocols/http/catalog-page.ts";
+import type { Introduction } from "../../protocols/http/introduction-documents.ts";
 
 /**
  * Other registries' web faces, as a client: HTTP/2 over mutual TLS, signed requests and answers. Time and size of every answer
@@ -30,14 +31,6 @@ export interface WebPeer extends WebTarget {
   readonly did: string;
   /** Its trust bundle, from its newest descriptor. */
   readonly bundle: string;
-}
-
-/** What a registry tells everybody. */
-export interface Introduction {
-  /** Exact bytes of its descriptor. */
-  readonly descriptor: Uint8Array;
-  /** Its newest head; absent before the first commit. */
-  readonly head?: SignedHead;
 }
 
 export type WebErrorCode =

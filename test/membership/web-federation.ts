@@ -4,6 +4,7 @@ import {
   decodeIntroduction,
   encodeHelloDocument,
   encodeIntroduction,
+  type Introduction,
 } from "../../protocols/http/introduction-documents.ts";
 import { createMemoryNetwork } from "../../src/adapters/memory/network.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
@@ -11,7 +12,7 @@ import { NodeError } from "../../src/api.ts";
 import { CONFIG_DEFAULTS } from "../../src/config.ts";
 import type { RunningNode } from "../../src/federation-api.ts";
 import { createNode, type NodeOptions } from "../../src/node.ts";
-import { WebError, type Introduction, type Web, type WebPeer, type WebTarget } from "../../src/ports/web.ts";
+import { WebError, type Web, type WebPeer, type WebTarget } from "../../src/ports/web.ts";
 import { TestNode, type Logged, type World } from "../node/harness.ts";
 
 export interface WebStart {

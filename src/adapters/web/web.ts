@@ -13,11 +13,12 @@ import {
   HELLO_DOCUMENT_BYTES_MAX,
   INTRODUCTION_BYTES_MAX,
   INTRODUCTION_PATH,
+  type Introduction,
 } from "../../../protocols/http/introduction-documents.ts";
 import { pageRefusalOf } from "../../../protocols/http/problem.ts";
 import { AbortAfter } from "../../ports/abort-after.ts";
 import type { Random } from "../../ports/random.ts";
-import { WebError, type Introduction, type Web, type WebPeer, type WebTarget } from "../../ports/web.ts";
+import { WebError, type Web, type WebPeer, type WebTarget } from "../../ports/web.ts";
 import { Connections, proved, type ConnectionsOptions, type VerifyPeer } from "./connections.ts";
 import { createConnector } from "./connector.ts";
 import { asWebError } from "./errors.ts";

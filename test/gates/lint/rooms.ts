@@ -52,16 +52,25 @@ export const ROOMS: readonly Room[] = [
     mayNotImport: ACTORS,
     packages: [],
   },
+  { path: "src/answered.ts", mayImport: ["src/actors/", "src/api.ts"], packages: [] },
   {
     path: "src/federation.ts",
-    mayImport: [...PORTS, "src/actors/", "src/api.ts", "src/federation-api.ts", "src/replication/limiter.ts", ...MESSAGES],
+    mayImport: [
+      ...PORTS,
+      "src/actors/",
+      "src/answered.ts",
+      "src/api.ts",
+      "src/federation-api.ts",
+      "src/replication/limiter.ts",
+      ...MESSAGES,
+    ],
     packages: [],
   },
   {
     path: "src/operations.ts",
     mayImport: [
       ...[...PORTS, "src/actors/", "src/api.ts", "src/federation-api.ts", "src/diagnosis.ts", "src/identity/"],
-      ...["src/agent-cache.ts", "src/agent-reading.ts"],
+      ...["src/agent-cache.ts", "src/agent-reading.ts", "src/answered.ts"],
       ...NOUN_FOLDERS,
     ],
     mayNotImport: ACTORS,
