@@ -176,7 +176,14 @@ export type Mutation =
 
 export type MutationResult =
   | { readonly outcome: "created" | "updated" | "unchanged" | "deleted"; readonly did: string; readonly revision: number }
-  | { readonly outcome: "refused"; readonly did: string | null; readonly code: string; readonly reason: string };
+  | {
+      readonly outcome: "refused";
+      readonly did: string | null;
+      readonly code: string;
+      readonly reason: string;
+      /** The revision that the agent's signature has to cover, where it is missing or does not hold. */
+      readonly nextRevision?: number;
+    };
 
 export interface AgentView {
   readonly agent: AgentRecord;

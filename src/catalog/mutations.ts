@@ -106,7 +106,8 @@ export function write(
       ...(existing.record && { prev: hex(valueOf(existing.record)) }),
       ...(score !== undefined && { reputation_score: score }),
     };
-    if (isSelfCertified(did) || fields.agent_signature !== undefined) checkAgentSignature(record);
+    const unsigned = signatureProblem(record);
+    if (unsigned !== undefined) return { hlc, result: { ...unsigned, nextRevision: record.revision } };
     const bytes = encodeRecord(record);
     const outcome = before === undefined ? "created" : "updated";
     return { hlc: next, result: { outcome, did, revision: reached + 1 }, change: { key, record: bytes, value: valueOf(bytes) } };
@@ -115,8 +116,20 @@ export function write(
   }
 }
 
+function signatureProblem(record: AgentRecord): Refused | undefined {
+  if (!isSelfCertified(record.did) && record.agent_signature === undefined) return undefined;
+  try {
+    checkAgentSignature(record);
+    return undefined;
+  } catch (error) {
+    return refused(record.did, error);
+  }
+}
+
+type Refused = Extract<MutationResult, { outcome: "refused" }>;
+
 /** The answer to an operator or owner for an input that cannot be taken. Anything but a ProtocolError is a bug and goes on. */
-export function refused(did: string | null, error: unknown): MutationResult {
+export function refused(did: string | null, error: unknown): Refused {
   if (!(error instanceof ProtocolError)) throw error;
   return { outcome: "refused", did, code: error.code, reason: error.message };
 }

@@ -1,3 +1,4 @@
+import { AGENT_DEFAULTS, ENDPOINT_PROTOCOL_DEFAULT } from "../../../protocols/http/agent-input.ts";
 import { isDid, isMinted } from "../../../protocols/lib/did.ts";
 import { AGENT_STATUSES, SCORE_STEPS, type AgentStatus, type Endpoint } from "../../../protocols/record/record.ts";
 import type { Converted, SourceObject } from "./format.ts";
@@ -20,10 +21,11 @@ import { objectsOf, shown, stringOf, stringsOf, tagsOf, versionOf, type Warn } f
  */
 export function fromAgentLine(source: SourceObject, namespace: string | undefined, warn: Warn): Converted {
   const given = stringOf(source, "humanReadableId");
-  const name = stringOf(source, "name") ?? given?.split("/").at(-1);
-  if (name === undefined) return { refused: "the agent has neither a humanReadableId nor a name" };
-  const id = given === undefined ? derivedId(stringOf(source, "provider", "author") ?? "", name) : humanReadableIdOf(given, warn);
-  if (id === undefined) return { refused: `no humanReadableId can be made of ${shown(given ?? name)}` };
+  const name = stringOf(source, "name");
+  if (given === undefined && name === undefined) return { refused: "the agent has neither a humanReadableId nor a name" };
+  const provider = stringOf(source, "provider", "author") ?? "";
+  const id = given === undefined ? derivedId(provider, name ?? "") : humanReadableIdOf(given, warn);
+  if (id === undefined) return { refused: `no humanReadableId can be made of ${shown(given ?? name ?? "")}` };
   const tags = stringsOf(source["tags"], "tags", warn);
   const named = [
     ...stringsOf(source["capabilities"], "capabilities", warn),
@@ -34,7 +36,7 @@ export function fromAgentLine(source: SourceObject, namespace: string | undefine
     agent: {
       ...didOf(source, namespace, warn),
       humanReadableId: id,
-      name: nameOf(name, warn),
+      name: name && nameOf(name, warn),
       description: descriptionOf(stringOf(source, "description"), warn),
       capabilities: capabilitiesOf([...named, ...categoryOf(stringOf(source, "category"))], warn),
       tags: tagsOf(tags, warn),
@@ -49,10 +51,12 @@ export function fromAgentLine(source: SourceObject, namespace: string | undefine
 function agentEndpoints(source: SourceObject): Endpoint[] {
   const endpoints = objectsOf(source["endpoints"]).map((endpoint) => ({
     url: stringOf(endpoint, "url") ?? "",
-    protocol: stringOf(endpoint, "protocol") ?? "https",
+    protocol: stringOf(endpoint, "protocol") ?? ENDPOINT_PROTOCOL_DEFAULT,
   }));
   const url = stringOf(source, "url", "remoteUrl");
-  return url === undefined ? endpoints : [...endpoints, { url, protocol: Object.hasOwn(source, "remoteUrl") ? "mcp" : "https" }];
+  return url === undefined
+    ? endpoints
+    : [...endpoints, { url, protocol: Object.hasOwn(source, "remoteUrl") ? "mcp" : ENDPOINT_PROTOCOL_DEFAULT }];
 }
 
 function didOf(source: SourceObject, namespace: string | undefined, warn: Warn): { did?: string } {
@@ -71,11 +75,12 @@ export function keptDid(did: string, namespace: string | undefined, warn: Warn):
   return {};
 }
 
-function statusOf(status: string | undefined, warn: Warn): AgentStatus {
-  if (status === undefined) return "active";
-  const known = AGENT_STATUSES.find((name) => name === status.toLowerCase());
-  if (known === undefined) warn(`status: ${shown(status)} is not known, taken as active`);
-  return known ?? "active";
+function statusOf(status: string | undefined, warn: Warn): AgentStatus | undefined {
+  const known = AGENT_STATUSES.find((name) => name === status?.toLowerCase());
+  if (status !== undefined && known === undefined) {
+    warn(`status: ${shown(status)} is not known, taken as ${AGENT_DEFAULTS.status}`);
+  }
+  return known;
 }
 
 function scoreOf(score: unknown, warn: Warn): { reputation_score?: number } {

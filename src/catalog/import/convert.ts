@@ -1,6 +1,7 @@
 import { publicKeyOfDid, mintDid, mintedNamespace } from "../../../protocols/lib/did.ts";
 import { parseStrictJson } from "../../../protocols/lib/strict-json.ts";
 import { fromUtf8 } from "../../../protocols/lib/bytes.ts";
+import { completeAgent } from "../../../protocols/http/agent-input.ts";
 import { ProtocolError } from "../../../protocols/lib/errors.ts";
 import { encodeRecord } from "../../../protocols/record/codec.ts";
 import { EPOCH_MAX, HOME_FIELDS, REVISION_MAX, type AgentFields, type AgentRecord } from "../../../protocols/record/record.ts";
@@ -48,7 +49,8 @@ export function convertDocument(
   const found = format ?? formatOf(source);
   const converted = convert(source, found, namespace, warn);
   if ("refused" in converted) throw new ProtocolError("schema", converted.refused);
-  return checked({ ...converted.agent, original: { media_type: MEDIA_TYPES[found], document } }, data.length, true);
+  const agent = completeAgent({ ...converted.agent, original: { media_type: MEDIA_TYPES[found], document } });
+  return checked(agent as unknown as AgentInput, data.length, true);
 }
 
 function convert(source: SourceObject, format: DocumentFormat, namespace: string | undefined, warn: Warn): Converted {

@@ -84,12 +84,12 @@ export function nameOf(text: string, warn: Warn): string {
   return oneLine(text, "name", NAME_LENGTH_MAX, warn);
 }
 
-export function descriptionOf(text: string | undefined, warn: Warn): string {
-  return cut(wellFormed(text ?? "", "description", warn), "description", DESCRIPTION_LENGTH_MAX, warn);
+export function descriptionOf(text: string | undefined, warn: Warn): string | undefined {
+  return text && cut(wellFormed(text, "description", warn), "description", DESCRIPTION_LENGTH_MAX, warn);
 }
 
-export function versionOf(text: string | undefined, warn: Warn): string {
-  return oneLine(text ?? "", "version", VERSION_LENGTH_MAX, warn);
+export function versionOf(text: string | undefined, warn: Warn): string | undefined {
+  return text && oneLine(text, "version", VERSION_LENGTH_MAX, warn);
 }
 
 export function tagsOf(texts: readonly string[], warn: Warn): string[] {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { agentInputJsonSchema } from "../../../protocols/http/agent-input.ts";
 import { DID_LENGTH_MAX } from "../../../protocols/lib/did.ts";
 import { CAPABILITY_LENGTH_MAX, HUMAN_READABLE_ID_LENGTH_MAX } from "../../../protocols/record/record.ts";
 import { recordJsonSchema } from "../../../protocols/record/schema.ts";
@@ -32,14 +33,7 @@ const agentInput: z.ZodType<AgentDocumentInput> = z.looseObject({
   agent_signature: z.string().optional(),
 });
 
-const SET_BY_HOME: readonly string[] = ["did", "registry", "epoch", "revision", "hlc"];
-
-export const agentInputDocument: z.ZodType = agentInput.meta(inputSchema());
-
-function inputSchema(): Record<string, unknown> {
-  const { required, title: _title, $schema: _schema, ...rest } = recordJsonSchema();
-  return { ...rest, required: (required as string[]).filter((name) => !SET_BY_HOME.includes(name)) };
-}
+export const agentInputDocument: z.ZodType = agentInput.meta(agentInputJsonSchema());
 
 export const agentParams: z.ZodType<{ did: string }> = z.strictObject({
   did: z

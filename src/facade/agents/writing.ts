@@ -1,3 +1,4 @@
+import { completeAgent } from "../../../protocols/http/agent-input.ts";
 import { isDid, isMinted, mintDid } from "../../../protocols/lib/did.ts";
 import { checkOwnership } from "../../../protocols/record/codec.ts";
 import { ProtocolError } from "../../../protocols/lib/errors.ts";
@@ -62,7 +63,7 @@ export async function deleteAgent({ context, idempotency, selfRegistered, ownWri
     const remove: Mutation = { op: "delete", did, ...(ifRevision !== undefined && { ifRevision }) };
     const write = (): Promise<MutationResult> => selfRegistered.remove(did, () => mutate(context, remove));
     const result = await (isOwnKeyAlone ? ownWrites.once(did, write) : write());
-    if (result.outcome === "refused") throw refusal(result, condition);
+    if (result.outcome === "refused") throw refusal(result, condition, false);
     return { answer: { status: 204 }, wrote: true };
   });
 }
@@ -99,7 +100,7 @@ async function put(
     const counted = (): Promise<MutationResult> =>
       mode === "update" ? write() : selfRegistered.register(did, call.caller, write);
     const result = await (isOwnKeyAlone ? ownWrites.once(did, counted) : write());
-    if (result.outcome === "refused") throw refusal(result, condition);
+    if (result.outcome === "refused") throw refusal(result, condition, body.agent_signature !== undefined);
     return written(context, did, result);
   });
 }
@@ -108,7 +109,7 @@ const CREATE: WriteCondition = { mode: "create", given: false };
 
 /** What the home sets is set anew; its opinion of the agent is nobody else's to give. @throws ProblemError `not_yours` */
 function inputOf(body: AgentDocumentInput, { isOperator }: Authority, { own }: Lookup): Record<string, unknown> {
-  const input: Record<string, unknown> = { ...body };
+  const input = completeAgent(body);
   for (const name of HOME_FIELDS) delete input[name];
   const { reputation_score: score } = body;
   if (score === undefined) return input;
@@ -177,20 +178,27 @@ const REFUSED: Readonly<Record<string, number>> = {
 };
 
 function refusal(
-  { code, reason }: Extract<MutationResult, { outcome: "refused" }>,
+  { code, reason, nextRevision }: Extract<MutationResult, { outcome: "refused" }>,
   { given, mode }: WriteCondition,
+  isSigned: boolean,
 ): ProblemError {
   // The record was another one at the moment of the write than when the condition was looked at.
   if (given && (code === "revision_conflict" || code === "not_found")) return failed(undefined, reason);
   if (mode === "create" && code === "revision_conflict") return exists(reason);
   const status = REFUSED[code] ?? 400;
-  const signature = code === "bad_signature" ? "; agent_signature covers this registry and the agent's next revision" : "";
-  return new ProblemError(status, code, reason + signature, {
+  return new ProblemError(status, code, reason + advice(code, nextRevision, isSigned), {
+    ...(nextRevision !== undefined && { extra: { next_revision: nextRevision } }),
     headers: {
       ...(status === 401 && { "www-authenticate": "Bearer" }),
       ...(status === 503 && { "retry-after": RETRY_AFTER_SECONDS }),
     },
   });
+}
+
+function advice(code: string, nextRevision: number | undefined, isSigned: boolean): string {
+  if (nextRevision !== undefined) return `; agent_signature covers this registry and the agent's next revision, ${nextRevision}`;
+  if (code === "schema" && isSigned) return "; a signed record is published as it was signed, so nothing is filled in";
+  return "";
 }
 
 function exists(reason: string): ProblemError {
