@@ -21,7 +21,12 @@ export interface RegistryNode {
    */
   listAgents(query: ListQuery): Promise<AgentPage>;
 
-  addPeer(address: string): Promise<void>;
+  /**
+   * Names a registry to meet, now and after every start. It is tried at once, for a few seconds: an address at which nobody answers
+   * is kept all the same, one at which somebody else answers is not.
+   * @throws NodeError `invalid`; `refused` where the answer is not of the registry that is wanted, or of none; `overloaded`
+   */
+  addPeer(address: string): Promise<PeerAddition>;
   /** Forgets a configured peer (its address or DID) and stops following it. @throws NodeError `not_found` */
   removePeer(addressOrDid: string): Promise<void>;
   listPeers(): Promise<PeerStatus[]>;
@@ -80,6 +85,8 @@ export interface Status {
   readonly listening: readonly string[];
   readonly catalog: CatalogStatus;
   readonly peers: readonly PeerStatus[];
+  /** What came of the addresses at which the operator named peers. */
+  readonly contacts: readonly PeerContact[];
   readonly uptimeSeconds: number;
   readonly evidence: number;
   /** The HTTPS interface: `url` for programs on this machine, `urls` as others are told, best first; `null` when it is switched off. */
@@ -125,6 +132,66 @@ export interface PeerStatus {
   /** How it is followed; `null` while it cannot be reached, or is not followed. */
   readonly transport: "libp2p" | "http" | null;
 }
+
+/** An address at which the operator named a peer (settings, `peer add`), and what came of trying it. */
+export interface PeerContact {
+  /** A URL without its pin, or a multiaddr. */
+  readonly address: string;
+  /** DID that a registry must have there; `null` for any. */
+  readonly pin: string | null;
+  /** The registry that answered there last; the pin before that, `null` without one. */
+  readonly did: string | null;
+  /** `waiting` not tried yet · `met` · `unreachable` nobody answers · `refused` whoever answers is not taken */
+  readonly state: "waiting" | "met" | "unreachable" | "refused";
+  /** Why the newest attempt failed; `null` when it did not. */
+  readonly problem: ContactProblem | null;
+  /** ISO 8601; `null` before the first, and for a multiaddr that never failed. */
+  readonly lastAttempt: string | null;
+  /** ISO 8601; `null` while it is under way, and where there is none to come. */
+  readonly nextAttempt: string | null;
+}
+
+export type ContactProblemCode =
+  | "unreachable"
+  | "timeout"
+  | "throttled"
+  /** No TLS, or none that is taken here. */
+  | "no_tls"
+  /** The certificate proves neither the registry that answers nor the host. */
+  | "untrusted"
+  | "redirected"
+  | "no_registry"
+  /** The descriptor is of another time: the clocks differ. */
+  | "clock"
+  | "wrong_pin"
+  | "own_address"
+  /** The operator removed the registry that answers. */
+  | "removed"
+  /** As many registries are known and wanted as are remembered. */
+  | "full"
+  /** This registry runs without the HTTPS interface that it would ask over. */
+  | "no_https";
+
+export interface ContactProblem {
+  readonly code: ContactProblemCode;
+  /** What was wrong, in one line; it may quote whoever answered. */
+  readonly reason: string;
+  /** What to do about it. */
+  readonly fix: string;
+}
+
+/** What came of naming a peer. */
+export type PeerAddition =
+  | { readonly outcome: "met"; readonly did: string; readonly name: string }
+  /** It is tried again until it answers, also after a restart. */
+  | {
+      readonly outcome: "kept";
+      /** `null` for a URL without a pin. */
+      readonly did: string | null;
+      readonly problem: ContactProblem;
+      /** Longest time between two attempts, in milliseconds. */
+      readonly retryMsMax: number;
+    };
 
 export interface SyncStatus {
   readonly did: string;

@@ -1,5 +1,5 @@
 import { decodeCommit } from "../protocols/checkpoint/commit.ts";
-import type { Check, Diagnosis, PeerStatus, Status, SyncStatus } from "./api.ts";
+import type { Check, Diagnosis, PeerContact, PeerStatus, Status, SyncStatus } from "./api.ts";
 import type { MemberView } from "./membership/messages.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Store } from "./ports/store.ts";
@@ -102,11 +102,21 @@ type Timed = (name: string, look: () => Promise<Outcome>) => Promise<Check>;
 
 async function checkPeers(parts: DiagnosisParts, timed: Timed): Promise<Check[]> {
   const [status, sync] = await Promise.all([parts.status(), parts.syncStatus()]).catch(() => [undefined, []] as const);
+  const contacts = (status?.contacts ?? []).map((contact) =>
+    timed(`contact ${contact.address}`, () => Promise.resolve(checkContact(contact))),
+  );
   const errors = new Map(sync.map(({ did, lastError }) => [did, lastError]));
   const peers = (status?.peers ?? []).filter(({ configured, followed }) => configured || followed);
-  return Promise.all(
-    peers.map((peer) => timed(`peer ${peer.did}`, () => Promise.resolve(checkPeer(peer, errors.get(peer.did) ?? null)))),
-  );
+  return Promise.all([
+    ...contacts,
+    ...peers.map((peer) => timed(`peer ${peer.did}`, () => Promise.resolve(checkPeer(peer, errors.get(peer.did) ?? null)))),
+  ]);
+}
+
+function checkContact({ did, problem, state, lastAttempt }: PeerContact): Outcome {
+  if (problem !== null) return warning(`${problem.reason} (tried at ${lastAttempt ?? "the start"})`, problem.fix);
+  if (state === "waiting") return { state: "skipped", found: "not tried yet", fix: null };
+  return ok(`leads to ${did ?? "a registry"}`);
 }
 
 function checkPeer(peer: PeerStatus, lastError: string | null): Outcome {

@@ -149,7 +149,8 @@ export class Operations {
     const uptimeSeconds = Math.floor((clock.monotonic() - startedAtMs) / 1_000);
     const addresses = { multiaddrs: network.addresses(), listening: network.listening() };
     const http = this.#parts.face();
-    return { ...this.#names(), ...addresses, catalog, peers, uptimeSeconds, evidence: membership.evidence, http };
+    const { contacts, evidence } = membership;
+    return { ...this.#names(), ...addresses, catalog, peers, contacts, uptimeSeconds, evidence, http };
   }
 
   async #replicaStatus(): Promise<Map<string, ReplicaStatus>> {

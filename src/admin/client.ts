@@ -9,13 +9,21 @@ import type {
   ListQuery,
   Mutation,
   MutationResult,
-  PeerStatus,
+  PeerAddition,
   Status,
   SyncStatus,
 } from "../api.ts";
 import type { Svid } from "../ports/credentials.ts";
 import { AdminError, isAdminErrorCode, NodeUnreachableError } from "./errors.ts";
-import type { AdminOwner, CertificateOrder, CertificatesAnswer, ErrorLine, MutationsLine, SyncLine } from "./messages.ts";
+import type {
+  AdminOwner,
+  CertificateOrder,
+  CertificatesAnswer,
+  ErrorLine,
+  MutationsLine,
+  PeersAnswer,
+  SyncLine,
+} from "./messages.ts";
 import { NDJSON, parseStrict, readLines } from "./ndjson.ts";
 import { findSocket } from "./socket-path.ts";
 
@@ -87,12 +95,12 @@ export class AdminClient {
     return this.#stream("GET", `/admin/export?${query({ registry })}`);
   }
 
-  async listPeers(): Promise<readonly PeerStatus[]> {
-    return (await this.#json<{ peers: readonly PeerStatus[] }>("GET", "/admin/peers")).peers;
+  listPeers(): Promise<PeersAnswer> {
+    return this.#json("GET", "/admin/peers");
   }
 
-  async addPeer(address: string): Promise<void> {
-    await this.#json("POST", "/admin/peers", { address });
+  addPeer(address: string): Promise<PeerAddition> {
+    return this.#json("POST", "/admin/peers", { address });
   }
 
   async removePeer(address: string): Promise<void> {

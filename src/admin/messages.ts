@@ -8,6 +8,8 @@ import {
   type ListQuery,
   type Mutation,
   type MutationResult,
+  type PeerContact,
+  type PeerStatus,
   type SyncStatus,
 } from "../api.ts";
 import type { Svid } from "../ports/credentials.ts";
@@ -18,6 +20,12 @@ export interface AdminOwner {
   readonly pid: number;
   readonly name: string;
   readonly did: string;
+}
+
+/** Answer of `GET /admin/peers`. */
+export interface PeersAnswer {
+  readonly peers: readonly PeerStatus[];
+  readonly contacts: readonly PeerContact[];
 }
 
 /** Answer of `GET /admin/certificates`: what is served now; the key stays in the node. */

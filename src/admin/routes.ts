@@ -12,6 +12,7 @@ import {
   checkSyncRequest,
   type AdminOwner,
   type CertificatesAnswer,
+  type PeersAnswer,
   type SyncLine,
 } from "./messages.ts";
 
@@ -58,8 +59,8 @@ export const ROUTES: Readonly<Record<string, Readonly<Record<string, Route>>>> =
   "/admin/export": { GET: { kind: "stream", run: exportAgents } },
   "/admin/mutations": { POST: { kind: "duplex", run: mutate } },
   "/admin/peers": {
-    GET: json(async ({ node }, input) => (checkNothing(input), { peers: await node.listPeers() })),
-    POST: json(async ({ node }, input) => (await node.addPeer(checkAddress(input)), {})),
+    GET: json(listPeers),
+    POST: json(async ({ node }, input) => node.addPeer(checkAddress(input))),
     DELETE: json(async ({ node }, input) => (await node.removePeer(checkAddress(input)), {})),
   },
   "/admin/sync": {
@@ -94,6 +95,12 @@ function credentialsOf({ credentials }: StoppableNode): Credentials {
     "not_found",
     "this registry runs without an HTTPS interface and has no certificates: start it with --http",
   );
+}
+
+async function listPeers({ node }: RouteContext, input: unknown): Promise<PeersAnswer> {
+  checkNothing(input);
+  const { peers, contacts } = await node.status();
+  return { peers, contacts };
 }
 
 async function getAgent({ node }: RouteContext, input: unknown): Promise<unknown> {

@@ -25,6 +25,7 @@ const ADMIN_EXITS: Readonly<Partial<Record<AdminError["code"], ExitCode>>> = {
   invalid: EXIT.usage,
   bad_request: EXIT.usage,
   not_provable: EXIT.refused,
+  refused: EXIT.refused,
 };
 
 export function exitCodeOf(error: unknown): ExitCode {

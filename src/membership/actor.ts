@@ -14,6 +14,7 @@ import type { Introduction } from "../../protocols/http/introduction-documents.t
 import { Aliases } from "./aliases.ts";
 import { Announcer } from "./announcer.ts";
 import { DIAL_TICK_MS, Dialler } from "./dialler.ts";
+import { dialledContacts } from "./dialled-contacts.ts";
 import { EvidenceIndex } from "./evidence.ts";
 import { Greeter } from "./greeter.ts";
 import { Introductions } from "./introductions.ts";
@@ -350,6 +351,7 @@ export class MembershipActor implements Actor<MembershipMessage> {
     }));
     const { identity, domain } = this.#options;
     const own = this.#aliases.view(identity.did, domain);
-    return { members, evidence: this.#evidence.size, descriptor: this.#announcer.descriptor, domain: own };
+    const contacts = [...this.#introductions.contacts(), ...dialledContacts(this.#members.all(), this.#options.clock)];
+    return { members, contacts, evidence: this.#evidence.size, descriptor: this.#announcer.descriptor, domain: own };
   }
 }

@@ -49,6 +49,7 @@ export class Dialler extends MembershipPart {
         member.dialAtMs = clock.monotonic() + waitMs(member) * (0.5 + random.unit());
         // Only a hello makes up for it: a peer that takes connections and drops them was not reached.
         member.dialFailures += 1;
+        member.dialProblem = outcome.ok ? undefined : { error: outcome.error, atMs: clock.now() };
         if (outcome.ok) return;
         log.debug("a registry could not be reached", { did: member.did, error: outcome.error });
       },

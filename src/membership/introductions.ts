@@ -1,8 +1,9 @@
 import { openDescriptor } from "../../protocols/descriptor/codec.ts";
 import { AbortAfter } from "../ports/abort-after.ts";
-import { NodeError } from "../api.ts";
+import { NodeError, type ContactProblem, type NodeErrorCode, type PeerContact } from "../api.ts";
 import type { Introduction } from "../../protocols/http/introduction-documents.ts";
-import { WebError, type Web } from "../ports/web.ts";
+import type { Web } from "../ports/web.ts";
+import { contactProblem, isPassing, problemOf } from "./contact-problem.ts";
 import type { MembershipOptions } from "./options.ts";
 import { MembershipPart } from "./part.ts";
 import { parsePeerUrl, type PeerUrl } from "./peer-url.ts";
@@ -14,6 +15,8 @@ export const PEER_URLS_MAX = 512;
 /** Introductions under way at the same time. */
 const INTRODUCTIONS_MAX = 8;
 export const INTRODUCTION_TIMEOUT_MS = 10_000;
+/** An operator who adds a URL waits so long for what comes of it. */
+export const ADD_TIMEOUT_MS = 5_000;
 /** A named URL is asked again this often (± half) while its registry is not met: it may have moved, or changed its certificates. */
 export const REINTRODUCE_MS = 60_000;
 
@@ -28,7 +31,11 @@ export interface NamedUrl extends PeerUrl {
   forgotten: boolean;
   busy: boolean;
   failures: number;
+  /** When it is asked next, in our monotonic time: ∞ for never. */
   atMs: number;
+  /** Wall clock of the newest attempt's end. */
+  attemptedAtMs: number | undefined;
+  problem: ContactProblem | undefined;
 }
 
 export interface IntroductionsParts {
@@ -51,26 +58,34 @@ export class Introductions extends MembershipPart {
   /** A URL of the settings, or of an earlier run. @throws NodeError `invalid`, `overloaded`, `refused` */
   name(address: string): void {
     const named = this.#parse(address);
+    const refusal = this.#refusal(named);
+    if (refusal?.code === "own_address" || refusal?.code === "full") throw nodeError(named, refusal);
     if (named.pin !== undefined) this.#parts.configure(named.pin, named);
     this.#named.set(named.url, named);
+    if (refusal === undefined) return;
+    Object.assign(named, { problem: refusal, atMs: Number.POSITIVE_INFINITY });
+    throw nodeError(named, refusal);
   }
 
   /**
-   * A URL that the operator adds now: it is asked at once, so that a mistake shows. With a pin it is taken also when nobody
-   * answers.
-   * @param done in the actor's turn: the DID, or NodeError `invalid`, `overloaded`, `refused`, `unreachable`
+   * A URL that the operator adds now: it is asked at once, so that a mistake shows. It is taken also when nobody answers, but
+   * not when somebody else does.
+   * @param done in the actor's turn: what was taken, and instead of which address of the same URL; or NodeError `invalid`,
+   *   `overloaded`, `refused`
    */
-  add(address: string, done: (outcome: string | NodeError) => void): void {
+  add(address: string, done: (outcome: { readonly named: NamedUrl; readonly replaced?: string } | NodeError) => void): void {
     try {
       const named = this.#parse(address);
-      this.#ask(named, (error) => {
-        const isTaken = error === undefined || (error.code === "unreachable" && named.pin !== undefined);
-        if (!isTaken || named.did === undefined)
-          return done(error ?? new NodeError("unreachable", `${named.url} did not answer`));
-        const refusal = error === undefined ? undefined : this.#configure(named.did, named);
-        if (refusal !== undefined) return done(refusal);
+      const refusal = this.#refusal(named);
+      if (refusal !== undefined) return done(nodeError(named, refusal));
+      this.#ask(named, ADD_TIMEOUT_MS, (problem) => {
+        if (problem !== undefined && !isPassing(problem)) return done(nodeError(named, problem));
+        const full = named.did === undefined ? undefined : this.#configure(named.did, named);
+        if (full !== undefined) return done(nodeError(named, full));
+        const before = this.#named.get(named.url);
+        if (before !== undefined) before.forgotten = true;
         this.#named.set(named.url, named);
-        done(named.did);
+        done({ named, ...(before !== undefined && before.address !== address && { replaced: before.address }) });
       });
     } catch (error) {
       if (!(error instanceof NodeError)) throw error;
@@ -86,13 +101,35 @@ export class Introductions extends MembershipPart {
       if (room <= 0) return;
       if (named.busy || named.atMs > nowMs || this.#isMet(named.did)) continue;
       room -= 1;
-      this.#ask(named, (error) => {
-        if (error === undefined) return;
+      const before = named.problem;
+      this.#ask(named, INTRODUCTION_TIMEOUT_MS, (problem) => {
+        if (problem === undefined) return;
         const { log } = this.options;
-        if (error.code === "unreachable") return log.debug("a named registry could not be reached", { url: named.url, error });
-        log.warn("a named registry is left out", { url: named.url, error });
+        const fields = { url: named.url, reason: problem.reason, fix: problem.fix };
+        if (isPassing(problem)) return log.debug("a named registry could not be reached", fields);
+        // It is asked again and again: said once.
+        if (problem.reason !== before?.reason) log.warn("a named registry is left out", fields);
       });
     }
+  }
+
+  /** What came of every URL. */
+  contacts(): PeerContact[] {
+    const { clock } = this.options;
+    const iso = (ms: number): string => new Date(ms).toISOString();
+    return [...this.#named.values()].map((named) => {
+      const { url, pin, did, attemptedAtMs, busy, atMs } = named;
+      const isMet = this.#isMet(did);
+      // Met in another way since; but a pin that names somebody else is still wrong.
+      const problem = isMet && named.problem?.code !== "wrong_pin" ? undefined : named.problem;
+      const isAsked = !busy && !isMet && atMs !== Number.POSITIVE_INFINITY;
+      return {
+        ...{ address: url, pin: pin ?? null, did: did ?? null, problem: problem ?? null },
+        state: stateOf(problem, isMet || attemptedAtMs !== undefined),
+        lastAttempt: attemptedAtMs === undefined ? null : iso(attemptedAtMs),
+        nextAttempt: isAsked ? iso(clock.now() + Math.max(0, atMs - clock.monotonic())) : null,
+      };
+    });
   }
 
   /** Forgets the URLs of a registry, or one URL. Gives what was forgotten. */
@@ -105,40 +142,49 @@ export class Introductions extends MembershipPart {
     return forgotten;
   }
 
+  /** @throws NodeError `invalid` */
   #parse(address: string): NamedUrl {
     const { url, pin } = parsePeerUrl(address);
-    const { web, identity, clock } = this.options;
-    if (web === undefined)
-      throw new NodeError("invalid", `"${address}" is a URL, and this registry has no web client: give a multiaddr`);
-    if (pin === identity.did) throw ownAddress(url);
-    if (this.#named.size >= PEER_URLS_MAX && !this.#named.has(url))
-      throw new NodeError("overloaded", `${PEER_URLS_MAX} URLs are named already: remove one`);
-    const namedAtMs = clock.monotonic();
-    return { url, pin, address, namedAtMs, did: pin, forgotten: false, busy: false, failures: 0, atMs: Number.NEGATIVE_INFINITY };
+    return {
+      ...{ url, pin, address, namedAtMs: this.options.clock.monotonic(), did: pin, forgotten: false, busy: false, failures: 0 },
+      ...{ atMs: Number.NEGATIVE_INFINITY, attemptedAtMs: undefined, problem: undefined },
+    };
   }
 
-  #ask(named: NamedUrl, then: (error: NodeError | undefined) => void): void {
+  /** What keeps a URL from being asked at all. */
+  #refusal({ url, pin }: NamedUrl): ContactProblem | undefined {
+    if (pin === this.options.identity.did) return ownAddress(url);
+    if (this.#named.size >= PEER_URLS_MAX && !this.#named.has(url))
+      return contactProblem("full", `${PEER_URLS_MAX} URLs are named already`, "remove one");
+    if (this.options.web !== undefined) return undefined;
+    const fix = "start it with the HTTPS interface (--http), or give a multiaddr";
+    return contactProblem("no_https", `${url} is a URL, and this registry has no web client`, fix);
+  }
+
+  #ask(named: NamedUrl, timeoutMs: number, then: (problem: ContactProblem | undefined) => void): void {
     const { clock, random } = this.options;
     const web = this.options.web as Web;
     named.busy = true;
     this.tasks.task(
       async (signal) => {
-        using deadline = new AbortAfter(clock, INTRODUCTION_TIMEOUT_MS, signal);
+        using deadline = new AbortAfter(clock, timeoutMs, signal);
         const introduction = await web.introduction({ url: named.url, named: true }, { signal: deadline.signal });
         return { introduction, did: openDescriptor(introduction.descriptor, clock.now()).did };
       },
       (outcome) => {
         named.busy = false;
-        const error = outcome.ok ? this.#answered(named, outcome.value) : refusalOf(named, outcome.error);
-        const waitMs = error === undefined ? REINTRODUCE_MS : Math.min(REDIAL_MS_MAX, REDIAL_MS_MIN * 2 ** named.failures);
-        named.failures = error === undefined ? 0 : named.failures + 1;
+        named.attemptedAtMs = clock.now();
+        const problem = outcome.ok ? this.#answered(named, outcome.value) : problemOf(named.url, outcome.error);
+        named.problem = problem;
+        const waitMs = problem === undefined ? REINTRODUCE_MS : Math.min(REDIAL_MS_MAX, REDIAL_MS_MIN * 2 ** named.failures);
+        named.failures = problem === undefined ? 0 : named.failures + 1;
         named.atMs = clock.monotonic() + waitMs * (0.5 + random.unit());
-        then(error);
+        then(problem);
       },
     );
   }
 
-  #answered(named: NamedUrl, answer: { introduction: Introduction; did: string }): NodeError | undefined {
+  #answered(named: NamedUrl, answer: { introduction: Introduction; did: string }): ContactProblem | undefined {
     const { url, pin } = named;
     const { introduction, did } = answer;
     if (did === this.options.identity.did) {
@@ -147,24 +193,28 @@ export class Introductions extends MembershipPart {
       return ownAddress(url);
     }
     if (pin !== undefined && pin !== did) {
-      return new NodeError("invalid", `${url} is ${did}, but its pin is ${pin}: correct the pin, or find out who answers there`);
+      const fix = "correct the pin, or find out who answers there";
+      return contactProblem("wrong_pin", `${url} is ${did}, but its pin is ${pin}`, fix);
     }
     // Forgotten while it was asked.
     if (named.forgotten) return undefined;
-    const refusal = this.#configure(did, named);
-    if (refusal !== undefined) return refusal;
+    const problem = this.#configure(did, named);
+    if (problem !== undefined) return problem;
     named.did = did;
     this.#parts.introduced(introduction);
     return undefined;
   }
 
-  #configure(did: string, named: NamedUrl): NodeError | undefined {
+  #configure(did: string, named: NamedUrl): ContactProblem | undefined {
     try {
       this.#parts.configure(did, named);
       return undefined;
     } catch (error) {
-      if (error instanceof NodeError) return error;
-      throw error;
+      if (!(error instanceof NodeError)) throw error;
+      const isRemoved = error.code === "refused";
+      return isRemoved
+        ? contactProblem("removed", error.message, "add it again to take it back, or take it out of the settings")
+        : contactProblem("full", error.message, "remove a peer that is no longer wanted, or raise FEDERATION_REGISTRIES_MAX");
     }
   }
 
@@ -174,14 +224,20 @@ export class Introductions extends MembershipPart {
   }
 }
 
-const PASSING = new Set(["unreachable", "timeout", "throttled"]);
-
-function refusalOf({ url }: NamedUrl, error: Error): NodeError {
-  const passing = error instanceof WebError && PASSING.has(error.code);
-  const message = `${url} could not be asked who it is: ${error.message}`;
-  return new NodeError(passing ? "unreachable" : "invalid", message, { cause: error });
+function stateOf(problem: ContactProblem | undefined, isAnswered: boolean): PeerContact["state"] {
+  if (problem === undefined) return isAnswered ? "met" : "waiting";
+  return isPassing(problem) ? "unreachable" : "refused";
 }
 
-function ownAddress(url: string): NodeError {
-  return new NodeError("invalid", `${url} is our own address: name another registry`);
+function ownAddress(url: string): ContactProblem {
+  return contactProblem("own_address", `${url} is our own address`, "name another registry");
+}
+
+const CODES: Readonly<Partial<Record<ContactProblem["code"], NodeErrorCode>>> = {
+  ...{ own_address: "invalid", no_https: "invalid", full: "overloaded" },
+};
+
+function nodeError({ url }: NamedUrl, { code, reason, fix }: ContactProblem): NodeError {
+  const text = reason.includes(url) ? reason : `${url}: ${reason}`;
+  return new NodeError(CODES[code] ?? "refused", `${text}: ${fix}`);
 }

@@ -4,6 +4,7 @@ import type { Hello } from "../../protocols/announce/hello.ts";
 import type { Descriptor } from "../../protocols/descriptor/descriptor.ts";
 import type { Outcome, Reply } from "../actors/actor.ts";
 import type { Published } from "../catalog/messages.ts";
+import type { PeerAddition, PeerContact } from "../api.ts";
 import type { KnownRegistry } from "../federation-api.ts";
 import type { PeerEvent } from "../ports/network.ts";
 import type { Introduction } from "../../protocols/http/introduction-documents.ts";
@@ -24,7 +25,7 @@ export type MembershipMessage =
   /** The newest head of a replica, for handshakes. */
   | { readonly type: "replicated"; readonly did: string; readonly head: SignedHead }
   | { readonly type: "evidence"; readonly did: string; readonly evidence: Uint8Array }
-  | { readonly type: "add_peer"; readonly address: string; readonly reply: Reply<void> }
+  | { readonly type: "add_peer"; readonly address: string; readonly reply: Reply<PeerAddition> }
   | { readonly type: "remove_peer"; readonly which: string; readonly reply: Reply<string | undefined> }
   | { readonly type: "status"; readonly reply: Reply<MembershipStatus> }
   /** What anybody may know of us; `undefined` before our descriptor is current. */
@@ -42,6 +43,7 @@ export type MembershipMessage =
 
 export interface MembershipStatus {
   readonly members: readonly MemberView[];
+  readonly contacts: readonly PeerContact[];
   readonly evidence: number;
   readonly descriptor: Uint8Array | undefined;
   /** Our own claim. */

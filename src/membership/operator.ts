@@ -1,18 +1,25 @@
 import { didOfPeerId, peerIdOfDid } from "../../protocols/lib/did.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
 import type { Reply } from "../actors/actor.ts";
-import { NodeError } from "../api.ts";
+import { NodeError, type ContactProblem, type PeerAddition } from "../api.ts";
 import type { StoreOperation } from "../ports/store.ts";
+import { contactProblem } from "./contact-problem.ts";
+import { dialProblemOf } from "./dialled-contacts.ts";
+import { addressesOf } from "./dialler.ts";
+import { ADD_TIMEOUT_MS, type Introductions, type NamedUrl } from "./introductions.ts";
 import type { MembershipOptions } from "./options.ts";
-import type { Introductions, NamedUrl } from "./introductions.ts";
 import { MembershipPart } from "./part.ts";
 import { isPeerUrl, parsePeerUrl } from "./peer-url.ts";
 import { addressKey, descriptorKey, removedKey } from "./rows.ts";
-import type { Member, MemberTable } from "./table.ts";
+import { isMet, REDIAL_MS_MAX, type Member, type MemberTable } from "./table.ts";
 import type { Tasks } from "./tasks.ts";
 
 /** Registries that the operator removed and that are remembered as such. */
 export const REMOVED_MAX = 4_096;
+/** Longest time between two attempts to meet a registry, of introductions as of dials. */
+const RETRY_MS_MAX = 1.5 * REDIAL_MS_MAX;
+/** How often it is looked whether a registry that is being added was met. */
+const ADD_LOOK_MS = 50;
 /** Registries of one name that a refusal tells apart. */
 const NAMESAKES_SHOWN_MAX = 8;
 
@@ -47,24 +54,74 @@ export class Operator extends MembershipPart {
     return this.#removed.has(did);
   }
 
-  add(address: string, reply: Reply<void>): void {
-    const keep = (did: string): void => {
+  add(address: string, reply: Reply<PeerAddition>): void {
+    const keep = (did: string | undefined, replaced: string | undefined, addition: PeerAddition): void => {
       this.#parts.added();
-      const operations: StoreOperation[] = [
-        { type: "put", key: addressKey(address), value: Buffer.of(1) },
-        { type: "del", key: removedKey(did) },
-      ];
+      const operations: StoreOperation[] = [{ type: "put", key: addressKey(address), value: Buffer.of(1) }];
+      if (replaced !== undefined) operations.push({ type: "del", key: addressKey(replaced) });
+      if (did !== undefined) operations.push({ type: "del", key: removedKey(did) });
       this.tasks.task(
         () => this.options.store.batch(operations, { durable: true }),
-        (outcome) => (outcome.ok ? reply.resolve() : reply.reject(outcome.error)),
+        (outcome) => (outcome.ok ? reply.resolve(addition) : reply.reject(outcome.error)),
       );
     };
     if (isPeerUrl(address)) {
-      const done = (outcome: string | NodeError): void => (typeof outcome === "string" ? keep(outcome) : reply.reject(outcome));
-      return this.#parts.introductions().add(address, done);
+      return this.#parts.introductions().add(address, (outcome) => {
+        if (outcome instanceof NodeError) return reply.reject(outcome);
+        const { named, replaced } = outcome;
+        keep(named.did, replaced, this.#addition(named.did, named.problem, address));
+      });
     }
+    this.#addDialled(address, reply, (did, problem) => keep(did, undefined, this.#addition(did, problem, address)));
+  }
+
+  #addition(did: string | undefined, problem: ContactProblem | undefined, address: string): PeerAddition {
+    if (did !== undefined && problem === undefined)
+      return { outcome: "met", did, name: this.members.get(did)?.descriptor?.name ?? "" };
+    return { outcome: "kept", did: did ?? null, problem: problem ?? noAnswer(address), retryMsMax: RETRY_MS_MAX };
+  }
+
+  /** Dials a multiaddr, and waits a while for what comes of it. */
+  #addDialled(
+    address: string,
+    reply: Reply<PeerAddition>,
+    done: (did: string, problem: ContactProblem | undefined) => void,
+  ): void {
+    const { clock } = this.options;
+    const untilMs = clock.monotonic() + ADD_TIMEOUT_MS;
+    const undo = this.#undo(address);
     const member = this.#tryConfigure(address, (error) => reply.reject(error));
-    if (member !== undefined) keep(member.did);
+    if (member === undefined) return;
+    member.dialProblem = undefined;
+    this.#parts.added();
+    const look = (): void => {
+      if (this.members.get(member.did) !== member)
+        return reply.reject(new NodeError("refused", `${member.did} was removed while it was dialled`));
+      if (isMet(member) && member.descriptor !== undefined) return done(member.did, undefined);
+      const problem = member.dialling ? undefined : dialProblemOf(member);
+      // Which of several addresses leads to somebody else cannot be told.
+      if (problem?.code === "wrong_pin" && addressesOf(member).length === 1) {
+        undo(member);
+        return reply.reject(new NodeError("refused", `${problem.reason}: ${problem.fix}`));
+      }
+      if (problem !== undefined) return done(member.did, problem);
+      if (clock.monotonic() >= untilMs) return done(member.did, noAnswer(address));
+      this.tasks.later(ADD_LOOK_MS, look);
+    };
+    look();
+  }
+
+  /** What takes back that a registry is named at this address now. */
+  #undo(address: string): (member: Member) => void {
+    const before = this.members.byPeer(peerIdIn(address));
+    const wasConfigured = before?.configured === true;
+    const removed = [...this.#removed].find(([, { peerId }]) => peerId === peerIdIn(address));
+    return (member) => {
+      member.addresses = member.addresses.filter((one) => one !== address);
+      member.configured = wasConfigured;
+      if (before === undefined) this.members.remove(member.did);
+      if (removed !== undefined) this.#removed.set(...removed);
+    };
   }
 
   /** A registry that was named by URL. @throws NodeError `overloaded`; `refused` for one that was removed after it was named */
@@ -167,8 +224,7 @@ export class Operator extends MembershipPart {
 
   #tryConfigure(address: string, refuse: (error: NodeError) => void): Member | undefined {
     try {
-      const peerId = address.slice(address.lastIndexOf("/p2p/") + "/p2p/".length);
-      const did = didOfPeerId(peerId);
+      const did = didOfPeerId(peerIdIn(address));
       if (did === this.options.identity.did)
         throw new NodeError("invalid", `"${address}" is our own address: name another registry`);
       const member = this.#configure(did);
@@ -194,6 +250,16 @@ export class Operator extends MembershipPart {
     const connected = network.connected();
     return connected.length < connectionsMax || connected.includes(peerId);
   }
+}
+
+/** What stands where a multiaddr has its peer id. */
+function peerIdIn(address: string): string {
+  return address.slice(address.lastIndexOf("/p2p/") + "/p2p/".length);
+}
+
+function noAnswer(address: string): ContactProblem {
+  const reason = `${address} has not said who it is after ${ADD_TIMEOUT_MS} ms`;
+  return contactProblem("timeout", reason, "nothing yet: it is tried on; `registry peer list` shows what comes of it");
 }
 
 function ambiguous(name: string, namesakes: readonly Member[]): NodeError {

@@ -37,6 +37,8 @@ export interface Member {
   dialling: boolean;
   dialFailures: number;
   dialAtMs: number;
+  /** Why the newest dial failed, and when, by the wall clock; `undefined` when it did not. */
+  dialProblem: { readonly error: Error; readonly atMs: number } | undefined;
   /** Probes in a row that had no answer. */
   probeFailures: number;
   /** Whether hellos were exchanged on this connection, or are about to be. */
@@ -98,6 +100,7 @@ export class MemberTable {
       ...{ did, peerId: peerIdOfDid(did), descriptor: undefined, bytes: undefined, head: undefined, checkpoint: undefined },
       ...{ addresses: [], urls: [], configured: false, connected: false, rttMs: null, seenAtMs: Number.NEGATIVE_INFINITY },
       ...{ early: undefined, dialling: false, dialFailures: 0, dialAtMs: Number.NEGATIVE_INFINITY },
+      dialProblem: undefined,
       ...{ probeFailures: 0, greeted: false, helloFailures: 0 },
       web: {
         ...{ peer: undefined, busy: false, failures: 0 },

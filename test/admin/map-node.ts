@@ -7,6 +7,8 @@ import type {
   ListQuery,
   Mutation,
   MutationResult,
+  PeerAddition,
+  PeerContact,
   PeerStatus,
   Status,
   SyncStatus,
@@ -34,6 +36,8 @@ export class MapNode implements StoppableNode {
   beforeMutate: (mutations: readonly Mutation[]) => Promise<void> = () => Promise.resolve();
   onStop: () => void = () => {};
   sync: SyncStatus[] = [];
+  contacts: readonly PeerContact[] = [];
+  addition: PeerAddition = { outcome: "met", did: "did:key:z6MkMet", name: "birch" };
   listed: ListQuery | undefined;
   http: { url: string; urls: readonly string[] } | null = null;
   credentials?: Credentials;
@@ -56,7 +60,7 @@ export class MapNode implements StoppableNode {
     };
     const peers = await this.listPeers();
     const multiaddrs = [`/ip4/127.0.0.1/tcp/9470/p2p/${peerId}`];
-    const rest = { listening: [], uptimeSeconds: 61, evidence: 0, http: this.http };
+    const rest = { listening: [], contacts: this.contacts, uptimeSeconds: 61, evidence: 0, http: this.http };
     return { name, did, peerId, spiffeId, multiaddrs, catalog, peers, ...rest };
   }
 
@@ -88,9 +92,9 @@ export class MapNode implements StoppableNode {
     return Promise.resolve({ agents: all.slice(from, next), cursor: next < all.length ? String(next) : null });
   }
 
-  addPeer(address: string): Promise<void> {
+  addPeer(address: string): Promise<PeerAddition> {
     this.peers.push(address);
-    return Promise.resolve();
+    return Promise.resolve(this.addition);
   }
 
   removePeer(address: string): Promise<void> {

@@ -105,9 +105,8 @@ describe("cli", () => {
       await bench.serve();
       await bench.run(["agent", "register", agentFile("acme/a")]);
       const status = (await bench.run(["status", "--json"])).json<Status>();
-      for (const field of ["name", "did", "peerId", "spiffeId", "multiaddrs", "catalog", "peers", "uptimeSeconds", "http"]) {
-        assert.ok(field in status, field);
-      }
+      const fields = ["name", "did", "peerId", "spiffeId", "multiaddrs", "catalog", "peers", "contacts", "uptimeSeconds", "http"];
+      for (const field of fields) assert.ok(field in status, field);
       assert.equal(status.catalog.agents, 1);
       const page = (await bench.run(["agent", "list", "--limit", "1", "--json"])).json<AgentPage>();
       assert.deepEqual([page.agents.length, page.cursor], [1, null]);
@@ -118,7 +117,7 @@ describe("cli", () => {
         did: agent?.did,
         record: agent,
       });
-      assert.deepEqual((await bench.run(["peer", "list", "--json"])).json(), { peers: [] });
+      assert.deepEqual((await bench.run(["peer", "list", "--json"])).json(), { peers: [], contacts: [] });
       assert.deepEqual((await bench.run(["sync", "status", "--json"])).json(), { sync: [] });
       assert.deepEqual((await bench.run(["sync", "now", "--json"])).json(), { sync: [] });
       const removed = (await bench.run(["agent", "deregister", agent?.did ?? "", "--json"])).json();

@@ -3,7 +3,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:cry
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { didKey, peerIdOfDid } from "../../protocols/lib/did.ts";
-import { NodeError, type PeerStatus } from "../../src/api.ts";
+import { NodeError, type ContactProblem, type PeerStatus } from "../../src/api.ts";
 import { EXIT } from "../../src/cli/exit.ts";
 import { Bench } from "./harness.ts";
 
@@ -41,9 +41,53 @@ describe("cli peer add", () => {
     it(`takes ${what}`, async () => {
       const run = await bench.run(["peer", "add", ...argv(), "--json"]);
       assert.equal(run.exit, EXIT.ok, run.stderr);
-      assert.deepEqual([run.json(), bench.node.peers], [{ added: address }, [address]]);
+      assert.deepEqual([run.json(), bench.node.peers], [{ added: address, ...bench.node.addition }, [address]]);
     });
   }
+
+  const problem: ContactProblem = { code: "unreachable", reason: "nobody\u0007 answers there", fix: "have it started" };
+
+  it("0: says whom it met", async () => {
+    const run = await bench.run(["peer", "add", URL]);
+    assert.deepEqual([run.exit, run.stdout], [EXIT.ok, `met birch (did:key:z6MkMet) at ${URL}\n`]);
+  });
+
+  it("5: says why it was not reached, what to do, and that it is tried again", async () => {
+    bench.node.addition = { outcome: "kept", did: null, problem, retryMsMax: 90_000 };
+    const run = await bench.run(["peer", "add", URL]);
+    assert.equal(run.exit, EXIT.partial);
+    assert.match(run.stdout, /^kept \S+, not reached yet: nobody {2}answers there\n {2}→ have it started\n.*every 1 min 30 s/);
+    const { outcome, problem: told } = (await bench.run(["peer", "add", URL, "--json"])).json();
+    assert.deepEqual([outcome, told], ["kept", problem]);
+  });
+
+  it("4: passes on that somebody else answers there", async () => {
+    bench.node.addPeer = () => Promise.reject(new NodeError("refused", `${URL} is ${OTHER}, but its pin is ${DID}`));
+    const run = await bench.run(["peer", "add", URL, "--pin", DID]);
+    assert.equal(run.exit, EXIT.refused);
+    assert.ok(run.stderr.includes(OTHER));
+  });
+
+  it("list and status show at which addresses nobody was met, why, and when they are tried again", async () => {
+    const ago = new Date(Date.now() - 60_500).toISOString();
+    const soon = new Date(Date.now() + 30_500).toISOString();
+    const contact = { address: URL, pin: DID, did: DID, problem, lastAttempt: ago, nextAttempt: soon } as const;
+    bench.node.contacts = [
+      { ...contact, state: "unreachable" },
+      { ...contact, address: "https://waiting.example", state: "waiting", problem: null, lastAttempt: null, nextAttempt: null },
+      { ...contact, address: "https://met.example", state: "met", problem: null },
+    ];
+    for (const argv of [["peer", "list"], ["status"]]) {
+      const { stdout } = await bench.run(argv);
+      assert.match(
+        stdout,
+        /registry\.example:8443: nobody {2}answers there\n +→ have it started\n +tried 1 min 0 s ago, next in 3[01] s/,
+      );
+      assert.match(stdout, /waiting\.example: not tried yet/);
+      assert.doesNotMatch(stdout, /met\.example/);
+    }
+    assert.deepEqual((await bench.run(["peer", "list", "--json"])).json(), { peers: [], contacts: bench.node.contacts });
+  });
 
   const ecKey = createPublicKey(generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey);
   const secret = createPrivateKey(privateKey.export({ format: "pem", type: "pkcs8" }) as string);

@@ -39,7 +39,7 @@ export class WebFederation {
   readonly world: World;
   /** Faces that do not answer. */
   readonly down: Set<string> = new Set();
-  /** Faces that never answer for their heads, until who asked gives up. */
+  /** Faces that never say who they are, nor answer for their heads, until who asked gives up. */
   readonly stalled: Set<string> = new Set();
   /** URL → how each of its next answers is refused. */
   readonly refusals: Map<string, WebError> = new Map();
@@ -83,8 +83,9 @@ export class WebFederation {
 
   #client(): Web {
     return {
-      introduction: async (target) => {
+      introduction: async (target, { signal }) => {
         const face = this.#face("introduction", target);
+        if (this.stalled.has(target.url)) await aborted(signal);
         return decodeIntroduction(encodeIntroduction(await told(face.node.introduction())));
       },
       announce: async (peer, mine) => {

@@ -125,6 +125,7 @@ class StandIn implements RegistryNode {
         refusedRecords: 0,
         ...{ domain: null, domainVerified: false, transport: "libp2p" as const },
       })),
+      contacts: [],
       uptimeSeconds: this.#ports.clock.monotonic() / 1_000,
       evidence: 0,
       http: null,

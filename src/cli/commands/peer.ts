@@ -1,10 +1,12 @@
 import type { Command } from "commander";
 import { peerIdOfDid } from "../../../protocols/lib/did.ts";
-import type { PeerStatus } from "../../api.ts";
+import type { PeerAddition, PeerStatus } from "../../api.ts";
 import type { Cli } from "../cli.ts";
+import { EXIT } from "../exit.ts";
 import { pinnedPeer, type PeerPins } from "../peer-address.ts";
 import type { ResolvedSettings } from "../settings/resolve.ts";
-import { describePeers } from "./status.ts";
+import { duration, plain } from "../text.ts";
+import { describeContacts, describePeers } from "./status.ts";
 
 export function peerCommand(program: Command, cli: Cli): void {
   const peer = program.command("peer").description("the registries that this one knows");
@@ -12,8 +14,9 @@ export function peerCommand(program: Command, cli: Cli): void {
     .command("list")
     .description("list them with their state")
     .action(async (_options, command: Command) => {
-      const peers = await cli.withNode(command, (client) => client.listPeers());
-      await cli.show(command, { peers }, () => describePeers(peers, (did) => did));
+      const { peers, contacts } = await cli.withNode(command, (client) => client.listPeers());
+      const text = (): string => describePeers(peers, (did) => did) + describeContacts(contacts, Date.now());
+      await cli.show(command, { peers, contacts }, text);
     });
   peer
     .command("add")
@@ -23,8 +26,9 @@ export function peerCommand(program: Command, cli: Cli): void {
     .description("meet another registry, now and after every start")
     .action(async (given: string, options: PeerPins, command: Command) => {
       const address = await pinnedPeer(cli.io, given, options);
-      await cli.withNode(command, (client) => client.addPeer(address));
-      await cli.show(command, { added: address }, () => `added ${address}`);
+      const addition = await cli.withNode(command, (client) => client.addPeer(address));
+      if (addition.outcome === "kept") cli.exitCode = EXIT.partial;
+      await cli.show(command, { added: address, ...addition }, () => describeAddition(address, addition));
     });
   peer
     .command("remove")
@@ -32,7 +36,7 @@ export function peerCommand(program: Command, cli: Cli): void {
     .description("forget a configured registry and stop following it")
     .action(async (which: string, _options, command: Command) => {
       const peer = await cli.withNode(command, async (client) => {
-        const peers = await client.listPeers();
+        const { peers } = await client.listPeers();
         await client.removePeer(which);
         return findPeer(peers, which);
       });
@@ -41,6 +45,16 @@ export function peerCommand(program: Command, cli: Cli): void {
       const note = noteOfReturn(cli.settings(command, ["dataDir"]), which, peer);
       if (note !== undefined) cli.say(note);
     });
+}
+
+function describeAddition(address: string, addition: PeerAddition): string {
+  if (addition.outcome === "met") return `met ${plain(addition.name)} (${addition.did}) at ${address}`;
+  const { problem, retryMsMax } = addition;
+  return [
+    `kept ${address}, not reached yet: ${plain(problem.reason)}`,
+    `  → ${plain(problem.fix)}`,
+    `  it is tried again every ${duration(retryMsMax / 1_000)} at the latest, also after a restart`,
+  ].join("\n");
 }
 
 /** Whom the node removed by `which`; `undefined` for a URL, of which only the node knows where it leads. */

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { PeerStatus, Status } from "../../api.ts";
+import type { PeerContact, PeerStatus, Status } from "../../api.ts";
 import type { Cli } from "../cli.ts";
 import { duration, facts, plain, plural, short, table } from "../text.ts";
 
@@ -27,7 +27,7 @@ function describeStatus(status: Status): string {
     ["paused", catalog.paused ?? ""],
     ["evidence", status.evidence === 0 ? "" : `${plural(status.evidence, "piece")} of misbehaviour held`],
   ]);
-  return `${head}\n\n${describePeers(status.peers, short)}`;
+  return `${head}\n\n${describePeers(status.peers, short)}${describeContacts(status.contacts, Date.now())}`;
 }
 
 /** @param showDid whole, to be copied, or short, to be told apart */
@@ -44,6 +44,25 @@ export function describePeers(peers: readonly PeerStatus[], showDid: (did: strin
     peer.refusedRecords,
   ]);
   return table(["REGISTRY", "DID", "DOMAIN", "STATE", "AGENTS", "SYNC", "RTT", "REFUSED"], rows);
+}
+
+/** The addresses at which nobody was met, why, and what to do; nothing when all were. */
+export function describeContacts(contacts: readonly PeerContact[], nowMs: number): string {
+  const missed = contacts.filter(({ state }) => state !== "met");
+  if (missed.length === 0) return "";
+  const lines = missed.flatMap((contact) => {
+    const { address, problem } = contact;
+    if (problem === null) return [`  ${plain(address)}: ${attempts(contact, nowMs)}`];
+    const said = [`  ${plain(address)}: ${plain(problem.reason)}`, `      → ${plain(problem.fix)}`];
+    return [...said, `      ${attempts(contact, nowMs)}`];
+  });
+  return `\n\nNamed as peers, and not met there:\n${lines.join("\n")}`;
+}
+
+function attempts({ lastAttempt, nextAttempt }: PeerContact, nowMs: number): string {
+  const apart = (iso: string): string => duration(Math.abs(Date.parse(iso) - nowMs) / 1_000);
+  const last = lastAttempt === null ? "not tried yet" : `tried ${apart(lastAttempt)} ago`;
+  return nextAttempt === null ? last : `${last}, next in ${apart(nextAttempt)}`;
 }
 
 function reached({ connected, state, transport }: PeerStatus): string {
