@@ -195,8 +195,9 @@ export class MembershipActor implements Actor<MembershipMessage> {
     if (verdict !== "newer") return;
     if (persist) this.#store([{ type: "put", key: descriptorKey(did), value: Uint8Array.from(bytes) }]);
     this.#options.event({ type: "member", descriptor, configured: member.configured });
-    const confirmed = confirmHead(member);
-    if (confirmed !== undefined) this.#options.event({ type: "head", did, head: confirmed });
+    confirmHead(member);
+    // One that came before its registry was known was followed by nobody.
+    if (member.head !== undefined) this.#options.event({ type: "head", did, head: member.head });
     if (member.connected) this.#reportConnected();
   }
 

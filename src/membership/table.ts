@@ -166,8 +166,8 @@ export function takeHead(member: Member, head: SignedHead): boolean {
   return newer;
 }
 
-/** After a new descriptor: the newest head of the epochs that it covers, where that is another one than before. */
-export function confirmHead(member: Member): SignedHead | undefined {
+/** After a new descriptor: `head` becomes the newest of the epochs that it covers. */
+export function confirmHead(member: Member): void {
   const { head, early, descriptor } = member;
   member.early = undefined;
   const epoch = descriptor?.catalog.epoch ?? 0;
@@ -176,7 +176,7 @@ export function confirmHead(member: Member): SignedHead | undefined {
     member.checkpoint = undefined;
     takeHead(member, head);
   }
-  return early !== undefined && takeHead(member, early) ? early : undefined;
+  if (early !== undefined) takeHead(member, early);
 }
 
 function isNewer(one: Checkpoint, other: Checkpoint): boolean {

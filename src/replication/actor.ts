@@ -35,6 +35,8 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
   /** The newest head that was heard of, of the epoch that we follow. */
   #target: VerifiedHead | undefined;
   #running = false;
+  /** The session that runs; a write of our own is none. */
+  #session: ReplicaSession | undefined;
   #checking = false;
   /** Bulk sessions whose records are all checked; `catalogue.bulks` counts those that there were. */
   #checkedBulks = -1;
@@ -83,8 +85,8 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
         this.#waiting = undefined;
         return this.#start(catalogue, this.#waiters.length > 0 || this.#attempts.descend !== undefined);
       default:
-        // In the middle of a small session map and rows are of different moments; in a bulk one the answer is "busy" anyway.
-        if (this.#running && catalogue.state === "complete" && message.type !== "get" && message.type !== "list")
+        // In a bulk session the answer is "busy" anyway.
+        if (this.#isBetween && catalogue.state === "complete" && message.type !== "get" && message.type !== "list")
           return this.#stash.put(message);
         return this.#queries.answer(message);
     }
@@ -95,7 +97,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     const catalogue = outcome.value;
     this.#catalogue = catalogue;
     const task: RunTask = (run, then) =>
-      this.#task(run, (result) => (this.#running ? this.#stash.put(this.#step(then, result)) : then(result)));
+      this.#task(run, (result) => (this.#isBetween ? this.#stash.put(this.#step(then, result)) : then(result)));
     this.#queries = new CatalogueQueries(catalogue, this.#options.store, task, {
       read: (bytes, key) => this.#read(catalogue, bytes, key),
       damaged: (key) => this.#damaged(catalogue, key),
@@ -106,9 +108,18 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     this.#idle(catalogue);
   }
 
+  /**
+   * Whether map and rows are of different moments. They are not while a session waits for its peer to begin: who asks us then
+   * is answered, since replicas that ask each other would wait for each other.
+   */
+  get #isBetween(): boolean {
+    return this.#running && this.#session?.isAhead !== false;
+  }
+
   /** Nothing changes the map or the rows now: what waited for that goes on. */
   #idle(catalogue: Catalogue): void {
     this.#running = false;
+    this.#session = undefined;
     this.#stored = storedPart(catalogue);
     this.#changed(catalogue);
     this.#check(catalogue);
@@ -259,6 +270,8 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
           },
           seen: (head) => this.#lookForContradiction(catalogue, head),
         });
+        // Still in our turn: a task runs at once up to its first wait.
+        this.#session = session;
         try {
           return { session, result: await runFrom({ source, descend }, session, this.#options, signal) };
         } catch (error) {

@@ -168,6 +168,11 @@ export class ReplicaSession implements SyncTarget {
     return this.#open !== undefined;
   }
 
+  /** Whether map and log may be ahead of what is stored. */
+  get isAhead(): boolean {
+    return this.begun || this.#ports.catalogue.log.size !== this.#logSize;
+  }
+
   /** Whether the map holds what the disk refused: then only the disk says what we have. */
   get lost(): boolean {
     return this.#writes.failed;
