@@ -1,6 +1,7 @@
 import type { BigIntStats } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { isCode, replaceFile } from "../files.ts";
 
 /** The layout of the data directory that this version reads and writes. */
 export const DATA_FORMAT = 1;
@@ -75,7 +76,7 @@ async function openOrCreate(directory: string, host: HostIdentity, keyFile: stri
   await writeFile(join(storeDirectory, MARKER_FILE), "", { flag: "a", mode: 0o600 });
   const acceptIdentity = async (): Promise<void> => {
     const present = await presentIdentity(directory, storeDirectory, host);
-    await replaceFile(directory, IDENTITY_FILE, JSON.stringify(present, null, 2) + "\n");
+    await replaceFile(join(directory, IDENTITY_FILE), JSON.stringify(present, null, 2) + "\n");
   };
   const copied =
     !isFresh && (recorded === undefined || !isSame(recorded, await presentIdentity(directory, storeDirectory, host)));
@@ -99,7 +100,7 @@ async function ensureDirectory(path: string): Promise<void> {
   try {
     await mkdir(path, { mode: 0o700 });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if (!isCode(error, "EEXIST")) throw error;
   }
 }
 
@@ -111,7 +112,7 @@ async function checkFormat(directory: string, storeDirectory: string): Promise<v
       const message = `the data directory ${directory} holds a store but no ${FORMAT_FILE}, so its format is unknown`;
       throw new DataDirectoryError("damaged", `${message}; restore that file too, or choose an empty directory`);
     }
-    await replaceFile(directory, FORMAT_FILE, JSON.stringify({ format: DATA_FORMAT }) + "\n");
+    await replaceFile(path, JSON.stringify({ format: DATA_FORMAT }) + "\n");
     return;
   }
   const format = formatIn(text);
@@ -225,7 +226,7 @@ async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    if (isCode(error, "ENOENT")) return undefined;
     throw error;
   }
 }
@@ -234,17 +235,4 @@ async function readIfThere(path: string): Promise<string | undefined> {
 async function isEmptyStore(storeDirectory: string): Promise<boolean> {
   const entries = await readdir(storeDirectory);
   return entries.every((entry) => entry === MARKER_FILE);
-}
-
-/** Whenever the machine stops, the file has the old text or the new one, whole. */
-async function replaceFile(directory: string, name: string, text: string): Promise<void> {
-  const temporary = join(directory, `${name}.tmp`);
-  const file = await open(temporary, "w", 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, join(directory, name));
 }

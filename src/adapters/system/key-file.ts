@@ -2,7 +2,7 @@ import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:cryp
 import { open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { makeDirectory } from "./directory.ts";
-import { addFile, exposedMode, isCode } from "./files.ts";
+import { addFile, exposedMode, isCode } from "../files.ts";
 
 /** A PKCS#8 PEM of an Ed25519 key has 119 bytes; anything much longer is another file. */
 export const KEY_FILE_BYTES_MAX = 4_096;

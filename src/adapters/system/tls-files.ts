@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { AuthorityFiles, StoredAuthority, StoredFile } from "../../ports/certificates.ts";
 import { CredentialsError } from "../../ports/credentials.ts";
 import { makeDirectory } from "./directory.ts";
-import { addFile, exposedMode, isCode, replaceFile } from "./files.ts";
+import { addFile, exposedMode, isCode, replaceFile } from "../files.ts";
 
 /** In the data directory. */
 export const TLS_DIRECTORY = "tls";

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { makeDirectory } from "./directory.ts";
-import { addFile, exposedMode, isCode } from "./files.ts";
+import { addFile, exposedMode, isCode } from "../files.ts";
 
 /** Name of the operator's token in the data directory. */
 export const TOKEN_FILE_NAME = "operator.token";

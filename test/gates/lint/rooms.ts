@@ -85,9 +85,15 @@ export const ROOMS: readonly Room[] = [
     packages: [],
   },
 
-  ...["certificates", "checksum", "level", "libp2p", "memory", "system", "web"].map((adapter) => ({
+  ...["certificates", "checksum", "libp2p", "memory", "web"].map((adapter) => ({
     path: `src/adapters/${adapter}/`,
     mayImport: PORTS,
+    packages: "any" as const,
+  })),
+  { path: "src/adapters/files.ts", mayImport: [], packages: ["node:crypto", "node:fs", "node:path"] },
+  ...["level", "system"].map((adapter) => ({
+    path: `src/adapters/${adapter}/`,
+    mayImport: [...PORTS, "src/adapters/files.ts"],
     packages: "any" as const,
   })),
   // The twins run inside simulations: nothing of the outside world may reach them.
