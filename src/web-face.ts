@@ -101,7 +101,7 @@ export async function openWebFace(
 async function webCertificateOf(config: RegistryConfig, { clock, log }: System): Promise<WebCertificateFiles | undefined> {
   const { tlsCertificate, tlsKey, domain } = config;
   if (tlsCertificate === null || tlsKey === null || domain === null) return undefined;
-  return openWebCertificate({ paths: { certificate: tlsCertificate, key: tlsKey }, clock, log });
+  return openWebCertificate({ paths: { certificate: tlsCertificate, key: tlsKey }, domain, clock, log });
 }
 
 /** Only a registry's own certificate speaks for it: one that it issued to an operator or an agent does not. */

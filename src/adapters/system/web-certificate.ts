@@ -1,72 +1,55 @@
-import { createPrivateKey, X509Certificate } from "node:crypto";
-import { open } from "node:fs/promises";
-import { createSecureContext } from "node:tls";
 import type { CancelTimer, Clock } from "../../ports/clock.ts";
 import type { Log } from "../../ports/log.ts";
+import {
+  checkPair,
+  readPair,
+  type StoredPair,
+  type WebCertificatePair,
+  type WebCertificatePaths,
+  type WebLeaf,
+} from "./web-certificate-pair.ts";
 
 /** The files are looked at this often: file systems do not tell reliably that they have changed. */
 export const WEB_CERTIFICATE_CHECK_MS = 60_000;
-/** Bytes of a file; chains and keys take a few thousand. */
-const PEM_BYTES_MAX = 262_144;
-const OTHERS = 0o007;
-const PERMISSIONS = 0o777;
-
-export type WebCertificateErrorCode = "unreadable" | "exposed" | "damaged" | "mismatch" | "expired";
-
-/** The certificate of the public web, or its key, cannot be served; `message` names the file and says what to do. */
-export class WebCertificateError extends Error {
-  override readonly name = "WebCertificateError";
-  readonly code: WebCertificateErrorCode;
-
-  constructor(code: WebCertificateErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
-    this.code = code;
-  }
-}
-
-/** Paths of PEM files. */
-export interface WebCertificatePaths {
-  /** The leaf first, then what leads to a root that browsers know. */
-  readonly certificate: string;
-  readonly key: string;
-}
-
-/** Their contents: PEM. */
-export interface WebCertificatePair {
-  readonly certificate: string;
-  readonly key: string;
-}
 
 export interface WebCertificateOptions {
   readonly paths: WebCertificatePaths;
+  /** The host name for which it is served. */
+  readonly domain: string;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 /** The pair in the files, now. @throws WebCertificateError */
 export async function openWebCertificate(options: WebCertificateOptions): Promise<WebCertificateFiles> {
-  const { paths, clock } = options;
-  return new WebCertificateFiles(options, await readChecked(paths, clock.now()));
+  const { paths, domain, clock, log } = options;
+  const stored = await readPair(paths);
+  const leaf = checkPair(stored.pair, paths, domain, clock.now());
+  warnOfExposure(stored, log);
+  return new WebCertificateFiles(options, { ...stored, ...leaf });
 }
+
+type Served = StoredPair & WebLeaf;
 
 /** A pair that is renewed by others while we run. */
 export class WebCertificateFiles {
   readonly #options: WebCertificateOptions;
-  #read: ReadPair;
+  #served: Served;
   #take: (pair: WebCertificatePair) => void = () => undefined;
   #cancel: CancelTimer = () => undefined;
   #checking: Promise<void> | undefined;
   #reported: string | undefined;
+  #isEndTold = false;
   #isClosed = false;
 
-  constructor(options: WebCertificateOptions, read: ReadPair) {
+  constructor(options: WebCertificateOptions, served: Served) {
     this.#options = options;
-    this.#read = read;
+    this.#served = served;
   }
 
   /** What was read last and holds. */
   get pair(): WebCertificatePair {
-    return this.#read.pair;
+    return this.#served.pair;
   }
 
   /** From now on `take` is called with each new pair, until `close`. */
@@ -91,15 +74,18 @@ export class WebCertificateFiles {
   }
 
   async #check(): Promise<void> {
-    const { paths, clock, log } = this.#options;
+    const { paths, domain, clock, log } = this.#options;
+    this.#tellEnd();
     try {
-      const read = await readPair(paths);
-      if (this.#isClosed || read.stamp === this.#read.stamp) return;
-      checkPair(read.pair, paths, clock.now());
-      this.#take(read.pair);
-      this.#read = read;
+      const stored = await readPair(paths);
+      if (this.#isClosed || stored.stamp === this.#served.stamp) return;
+      const leaf = checkPair(stored.pair, paths, domain, clock.now());
+      this.#take(stored.pair);
+      this.#served = { ...stored, ...leaf };
       this.#reported = undefined;
+      this.#isEndTold = false;
       log.info("the renewed certificate of the public web is served", { path: paths.certificate });
+      warnOfExposure(stored, log);
     } catch (error) {
       const { message } = error as Error;
       // The two files are rarely replaced at once: looked at again each time, said once.
@@ -107,68 +93,17 @@ export class WebCertificateFiles {
       this.#reported = message;
     }
   }
-}
 
-interface ReadPair {
-  readonly pair: WebCertificatePair;
-  /** Changes with the files. */
-  readonly stamp: string;
-}
-
-async function readChecked(paths: WebCertificatePaths, nowMs: number): Promise<ReadPair> {
-  const read = await readPair(paths);
-  checkPair(read.pair, paths, nowMs);
-  return read;
-}
-
-async function readPair(paths: WebCertificatePaths): Promise<ReadPair> {
-  const certificate = await readPem(paths.certificate, false);
-  const key = await readPem(paths.key, true);
-  return { pair: { certificate: certificate.text, key: key.text }, stamp: `${certificate.stamp} ${key.stamp}` };
-}
-
-async function readPem(path: string, isSecret: boolean): Promise<{ readonly text: string; readonly stamp: string }> {
-  try {
-    await using file = await open(path, "r");
-    const { mode, mtimeMs, size, ino } = await file.stat();
-    // A group of its own may read it: that is how keys are shared between services.
-    if (isSecret && process.platform !== "win32" && (mode & OTHERS) !== 0) {
-      const shown = (mode & PERMISSIONS).toString(8).padStart(4, "0");
-      throw new WebCertificateError("exposed", `everybody may use the key ${path} (mode ${shown}): run chmod o= on it`);
-    }
-    if (size > PEM_BYTES_MAX) {
-      throw new WebCertificateError("damaged", `${path} has ${size} bytes, at most ${PEM_BYTES_MAX} are read: name a PEM file`);
-    }
-    return { text: await file.readFile("utf8"), stamp: `${mtimeMs}-${size}-${ino}` };
-  } catch (cause) {
-    if (cause instanceof WebCertificateError) throw cause;
-    const message = `${path} cannot be read: ${(cause as Error).message}; name a readable PEM file`;
-    throw new WebCertificateError("unreadable", message, { cause });
+  #tellEnd(): void {
+    const { paths, clock, log } = this.#options;
+    const { notAfterMs } = this.#served;
+    if (this.#isEndTold || clock.now() < notAfterMs) return;
+    this.#isEndTold = true;
+    const ended = new Date(notAfterMs).toISOString();
+    log.error("the certificate of the public web has expired: renew it", { path: paths.certificate, ended });
   }
 }
 
-function checkPair({ certificate, key }: WebCertificatePair, paths: WebCertificatePaths, nowMs: number): void {
-  const leaf = parsed(() => new X509Certificate(certificate), `${paths.certificate} holds no certificate: name a PEM chain`);
-  const privateKey = parsed(
-    () => createPrivateKey(key),
-    `${paths.key} holds no private key: name a PEM file that takes no passphrase`,
-  );
-  if (!leaf.checkPrivateKey(privateKey)) {
-    const message = `${paths.key} is not the key of the first certificate in ${paths.certificate}`;
-    throw new WebCertificateError("mismatch", `${message}: name the two files of one pair, the chain with its leaf first`);
-  }
-  const [from, to] = [leaf.validFromDate, leaf.validToDate];
-  if (nowMs < from.getTime() || nowMs >= to.getTime()) {
-    const span = `is valid from ${from.toISOString()} to ${to.toISOString()}`;
-    throw new WebCertificateError("expired", `${paths.certificate} ${span}, not now: renew it, or set this machine's clock`);
-  }
-  parsed(() => createSecureContext({ cert: certificate, key }), `${paths.certificate} cannot be served: renew it with its key`);
-}
-
-function parsed<T>(parse: () => T, message: string): T {
-  try {
-    return parse();
-  } catch (cause) {
-    throw new WebCertificateError("damaged", `${message} (${(cause as Error).message})`, { cause });
-  }
+function warnOfExposure({ exposure }: StoredPair, log: Log): void {
+  if (exposure !== undefined) log.warn(`${exposure.found}: it is taken, since this user cannot change it`, { fix: exposure.fix });
 }
