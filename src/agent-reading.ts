@@ -6,7 +6,16 @@ import { CAPABILITY_LENGTH_MAX } from "../protocols/record/record.ts";
 import { isCapability } from "../protocols/record/text.ts";
 import type { Reply } from "./actors/actor.ts";
 import type { Found } from "./agent-cache.ts";
-import { LIST_LIMIT_MAX, LIST_TEXT_LENGTH_MAX, NodeError, type AgentPage, type ListQuery } from "./api.ts";
+import {
+  LIST_LIMIT_MAX,
+  LIST_TEXT_LENGTH_MAX,
+  LIST_UNAVAILABLE_MAX,
+  NodeError,
+  type AgentDocument,
+  type AgentPage,
+  type ListQuery,
+  type UnavailableAgent,
+} from "./api.ts";
 import { resolveClaims, type Claim } from "./catalog/conflict.ts";
 import { wordsOf, type AgentFilter } from "./catalog/filter.ts";
 import type { CatalogueQuery, ListedRecords, StoredRecord } from "./catalog/messages.ts";
@@ -61,11 +70,34 @@ export class AgentReading {
     const claims = await this.#search(didOrName);
     const { lasting } = claims;
     const resolved = pick(claims);
-    if (resolved === undefined) return { document: undefined, lasting };
-    const { record, home, bytes } = resolved.winner;
+    return { document: resolved && this.#document(resolved.winner.home, resolved.winner), lasting };
+  }
+
+  /** The record of the agent in our own catalogue. @throws NodeError `damaged` */
+  async own(did: string): Promise<AgentDocument | undefined> {
+    const home = this.#parts.identity.did;
+    const stored = await this.#get(home, keyOf(did));
+    return stored === undefined || stored === "withheld" ? undefined : this.#document(home, stored);
+  }
+
+  /** Whether our own catalogue has the agent, readable or not. */
+  async publishes(did: string): Promise<boolean> {
+    try {
+      return (await this.#get(this.#parts.identity.did, keyOf(did))) !== undefined;
+    } catch (error) {
+      if (error instanceof NodeError && error.code === "damaged") return true;
+      throw error;
+    }
+  }
+
+  #document(home: string, { record, bytes }: Pick<StoredRecord, "record" | "bytes">): AgentDocument {
     const { did, revision, hlc } = record;
     const own = home === this.#parts.identity.did;
-    return { document: { did, home, own, revision, hlc, bytes, hash: hex(valueOf(bytes)) }, lasting };
+    return { did, home, own, revision, hlc, bytes, hash: hex(valueOf(bytes)) };
+  }
+
+  #get(home: string, key: Uint8Array): Promise<StoredRecord | "withheld" | undefined> {
+    return this.#parts.ask(home, (reply) => ({ type: "get", key, reply }));
   }
 
   /** @throws NodeError `invalid`, `not_found` for a registry whose catalogue we do not hold */
@@ -82,22 +114,26 @@ export class AgentReading {
     // A home that is no longer held: go on with the next one, so that a long listing ends whatever happens meanwhile.
     const first = at === undefined ? 0 : homes.findIndex((home) => home === at.home || (home !== own && home > at.home));
     const agents: AgentPage["agents"][number][] = [];
-    const left = { rows: LIST_ROWS_MAX, bytes: LIST_BYTES_MAX };
+    const unavailable: UnavailableAgent[] = [];
+    const left = { rows: LIST_ROWS_MAX, bytes: LIST_BYTES_MAX, unavailable: LIST_UNAVAILABLE_MAX };
     for (let index = first; index >= 0 && index < homes.length; index++) {
       const home = homes[index] as string;
-      if (agents.length === limit || left.rows <= 0 || left.bytes <= 0) return { agents, cursor: writeCursor(home, FIRST_KEY) };
+      const isFull = agents.length === limit || Object.values(left).some((rest) => rest <= 0);
+      if (isFull) return { agents, unavailable, cursor: writeCursor(home, FIRST_KEY) };
       const after = home === at?.home ? at.key : FIRST_KEY;
-      const [rowsMax, bytesMax] = [left.rows, left.bytes];
+      const { rows: rowsMax, bytes: bytesMax, unavailable: unavailableMax } = left;
       const page = await this.#parts.ask<ListedRecords>(home, (reply) => ({
-        ...{ type: "list", after, limit: limit - agents.length, rowsMax, bytesMax, reply },
+        ...{ type: "list", after, limit: limit - agents.length, rowsMax, bytesMax, unavailableMax, reply },
         ...(filter !== undefined && { filter }),
       }));
       agents.push(...page.records);
-      if (page.next !== undefined) return { agents, cursor: writeCursor(home, page.next) };
+      for (const key of page.unavailable) unavailable.push({ registry: home, key: hex(key), reason: "damaged" });
+      if (page.next !== undefined) return { agents, unavailable, cursor: writeCursor(home, page.next) };
       left.rows -= page.rows;
       left.bytes -= page.bytes;
+      left.unavailable -= page.unavailable.length;
     }
-    return { agents, cursor: null };
+    return { agents, unavailable, cursor: null };
   }
 
   #homes(): string[] {
@@ -126,11 +162,7 @@ export class AgentReading {
       this.#homes().map(async (home): Promise<HeldClaim[]> => {
         const key = keyAt(home);
         if (key === undefined) return [];
-        const stored = await this.#parts.ask<StoredRecord | "withheld" | undefined>(home, (reply) => ({
-          type: "get",
-          key,
-          reply,
-        }));
+        const stored = await this.#get(home, key);
         if (stored === "withheld") lasting = false;
         if (stored === undefined || stored === "withheld") return [];
         const { record, bytes } = stored;

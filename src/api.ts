@@ -45,9 +45,11 @@ export interface RegistryNode {
 export interface AgentReader {
   /**
    * The record of `getAgent` as bytes, without its other claims; from memory while nothing that we hold has changed.
-   * @throws NodeError `invalid` for a name of several agents
+   * @throws NodeError `invalid` for a name of several agents, `damaged` while a record of it cannot be read
    */
   readAgent(didOrName: string): Promise<AgentDocument | undefined>;
+  /** The record of the agent in our own catalogue, whoever's claim is shown. @throws NodeError `damaged` */
+  readOwnAgent(did: string): Promise<AgentDocument | undefined>;
   /** Whether our own catalogue has the agent. */
   publishes(did: string): Promise<boolean>;
 }
@@ -278,26 +280,53 @@ export interface ListQuery {
 
 export interface AgentPage {
   readonly agents: readonly AgentRecord[];
+  /** Agents that belong here and cannot be shown now, whether the conditions fit them or not: the page is complete without any. */
+  readonly unavailable: readonly UnavailableAgent[];
   /** Hand it back for the next page; `null` at the end. */
   readonly cursor: string | null;
 }
 
+/** An agent whose stored record cannot be read, so that only its place is known. */
+export interface UnavailableAgent {
+  /** DID of the home. */
+  readonly registry: string;
+  /** Map key of the agent's DID, hex (`keyOf` in protocols/lib/hash.ts). */
+  readonly key: string;
+  /** `damaged`: its bytes fail their checksum; peers are asked for their copy. */
+  readonly reason: "damaged";
+}
+
 export const LIST_LIMIT_MAX = 1_000;
+/** A page ends where so many agents of it are unavailable. */
+export const LIST_UNAVAILABLE_MAX = 100;
 /** UTF-16 code units of the words that a listing looks for. */
 export const LIST_TEXT_LENGTH_MAX = 256;
 /** Mutations in one call of `mutate`. */
 export const MUTATIONS_MAX = 2_000;
 
 export type NodeErrorCode =
-  "not_found" | "not_provable" | "invalid" | "refused" | "paused" | "overloaded" | "storage" | "stopped" | "unreachable";
+  | "not_found"
+  | "not_provable"
+  | "invalid"
+  | "refused"
+  | "paused"
+  | "overloaded"
+  | "storage"
+  /** A stored record fails its checksum; peers are asked for their copy. */
+  | "damaged"
+  | "stopped"
+  | "unreachable";
 
 /** An answer that is not a bug: `code` decides the exit code and the status, `message` says what to do. */
 export class NodeError extends Error {
   override readonly name = "NodeError";
   readonly code: NodeErrorCode;
+  /** Milliseconds after which trying again may help; 0 where nothing is known of it. */
+  readonly retryAfterMs: number;
 
-  constructor(code: NodeErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(code: NodeErrorCode, message: string, options: { cause?: unknown; retryAfterMs?: number } = {}) {
     super(message, options);
     this.code = code;
+    this.retryAfterMs = options.retryAfterMs ?? 0;
   }
 }

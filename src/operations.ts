@@ -15,7 +15,7 @@ import {
   type Status,
   type SyncStatus,
 } from "./api.ts";
-import type { CatalogMessage, CatalogueQuery, RecordProof, StoredRecord } from "./catalog/messages.ts";
+import type { CatalogMessage, CatalogueQuery, RecordProof } from "./catalog/messages.ts";
 import { diagnose } from "./diagnosis.ts";
 import type { RegistryIdentity } from "./identity/registry-identity.ts";
 import type { MembershipMessage, MembershipStatus } from "./membership/messages.ts";
@@ -90,15 +90,8 @@ export class Operations {
       },
       getAgent: (didOrName) => this.#getAgent(didOrName),
       readAgent: (didOrName) => this.#cache.get(didOrName),
-      publishes: async (did) => {
-        const key = keyOf(did);
-        const stored = await this.#query<StoredRecord | "withheld" | undefined>(identity.did, (reply) => ({
-          type: "get",
-          key,
-          reply,
-        }));
-        return stored !== undefined;
-      },
+      readOwnAgent: (did) => this.#reading.own(did),
+      publishes: (did) => this.#reading.publishes(did),
       proveAgent: (didOrName) => this.#prove(didOrName),
       listAgents: (query) => this.#reading.list(query),
       addPeer: (address) => this.#membership((reply) => ({ type: "add_peer", address, reply })),

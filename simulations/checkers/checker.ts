@@ -16,7 +16,10 @@ export const COMPLAINTS_MAX = 20;
 /** Pages of a listing; more mean that its cursor goes round in circles. */
 const PAGES_MAX = 1_000;
 
-/** All agents of one registry that `node` shows: none while it holds nothing of that registry. Rejects as the node does. */
+/**
+ * All agents of one registry that `node` shows: none while it holds nothing of that registry. Rejects as the node does, and with
+ * `damaged` where one cannot be shown.
+ */
 export async function catalogueOf(node: RegistryNode, registry: string): Promise<AgentRecord[]> {
   try {
     return await readPages(node, registry);
@@ -36,6 +39,7 @@ async function readPages(node: RegistryNode, registry: string): Promise<AgentRec
   let cursor: string | null = null;
   for (let page = 0; page < PAGES_MAX; page++) {
     const answer = await node.listAgents({ limit: LIST_LIMIT_MAX, registry, ...(cursor === null ? {} : { cursor }) });
+    if (answer.unavailable.length > 0) throw new NodeError("damaged", `${answer.unavailable.length} records have rotted`);
     agents.push(...answer.agents);
     cursor = answer.cursor;
     if (cursor === null) return agents;

@@ -20,9 +20,11 @@ import type {
   CertificateOrder,
   CertificatesAnswer,
   ErrorLine,
+  ExportLine,
   MutationsLine,
   PeersAnswer,
   SyncLine,
+  UnavailableLine,
 } from "./messages.ts";
 import { NDJSON, parseStrict, readLines } from "./ndjson.ts";
 import { findSocket } from "./socket-path.ts";
@@ -90,9 +92,16 @@ export class AdminClient {
     return this.#json("GET", `/admin/agents?${query({ ...texts, ...numbers })}`);
   }
 
-  /** Every agent of one registry, or of all that the node holds. */
-  exportAgents(registry?: string): AsyncIterable<AgentRecord> {
-    return this.#stream("GET", `/admin/export?${query({ registry })}`);
+  /**
+   * Every agent of one registry, or of all that the node holds.
+   * @param onMissing told of each that cannot be read now; without it the first one is an AdminError `damaged`
+   */
+  async *exportAgents(registry?: string, onMissing?: (missing: UnavailableLine) => void): AsyncGenerator<AgentRecord> {
+    for await (const line of this.#stream<ExportLine>("GET", `/admin/export?${query({ registry })}`)) {
+      if (!("type" in line)) yield line;
+      else if (onMissing === undefined) throw new AdminError("damaged", `a stored record of ${line.registry} is damaged`);
+      else onMissing(line);
+    }
   }
 
   listPeers(): Promise<PeersAnswer> {

@@ -39,6 +39,7 @@ const STATUS: Readonly<Record<AdminErrorCode, number>> = {
   unreachable: 502,
   overloaded: 503,
   paused: 503,
+  damaged: 503,
   stopped: 503,
   storage: 507,
 };

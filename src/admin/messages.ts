@@ -1,6 +1,11 @@
 import { z } from "zod";
 import { DID_LENGTH_MAX } from "../../protocols/lib/did.ts";
-import { CAPABILITY_LENGTH_MAX, HUMAN_READABLE_ID_LENGTH_MAX, REVISION_MAX } from "../../protocols/record/record.ts";
+import {
+  CAPABILITY_LENGTH_MAX,
+  HUMAN_READABLE_ID_LENGTH_MAX,
+  REVISION_MAX,
+  type AgentRecord,
+} from "../../protocols/record/record.ts";
 import {
   LIST_LIMIT_MAX,
   LIST_TEXT_LENGTH_MAX,
@@ -11,6 +16,7 @@ import {
   type PeerContact,
   type PeerStatus,
   type SyncStatus,
+  type UnavailableAgent,
 } from "../api.ts";
 import type { Svid } from "../ports/credentials.ts";
 import { AdminError } from "./errors.ts";
@@ -52,6 +58,11 @@ export interface MutationsLine {
   readonly type: "results";
   readonly results: readonly MutationResult[];
 }
+
+/** A line of `GET /admin/export`: a record, or one that is missing from the export. */
+export type ExportLine = AgentRecord | UnavailableLine;
+
+export type UnavailableLine = { readonly type: "unavailable" } & UnavailableAgent;
 
 /** Ends a stream that cannot go on. */
 export interface ErrorLine {

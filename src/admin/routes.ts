@@ -12,6 +12,7 @@ import {
   checkSyncRequest,
   type AdminOwner,
   type CertificatesAnswer,
+  type ExportLine,
   type PeersAnswer,
   type SyncLine,
 } from "./messages.ts";
@@ -111,12 +112,13 @@ async function getAgent({ node }: RouteContext, input: unknown): Promise<unknown
   return view;
 }
 
-async function* exportAgents({ node }: RouteContext, input: unknown): AsyncGenerator<unknown> {
+async function* exportAgents({ node }: RouteContext, input: unknown): AsyncGenerator<ExportLine> {
   const query = checkListQuery({ limit: LIST_LIMIT_MAX, ...(input as object) });
   let cursor: string | null | undefined = query.cursor;
   do {
     const page = await node.listAgents(typeof cursor === "string" ? { ...query, cursor } : query);
     yield* page.agents;
+    for (const unavailable of page.unavailable) yield { type: "unavailable", ...unavailable };
     cursor = page.cursor;
   } while (cursor !== null);
 }

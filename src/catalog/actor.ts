@@ -96,7 +96,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
         if (this.#writing) return this.#stash.put(message);
         return this.#unsure ? this.#decide(this.#catalogue) : undefined;
       case "damaged":
-        return this.#repairs.damaged(this.#catalogue, message.key);
+        return void this.#repairs.damaged(this.#catalogue, message.key);
       case "drain":
         (this.#draining ??= []).push(message.reply);
         return this.#advance();

@@ -19,8 +19,9 @@ export type CatalogueQuery =
       readonly limit: number;
       /** … looking at so many rows, … */
       readonly rowsMax: number;
-      /** … and ending with the record that brings their bytes to this. */
+      /** … ending with the record that brings their bytes to this, or with so many that cannot be read. */
       readonly bytesMax: number;
+      readonly unavailableMax: number;
       readonly filter?: AgentFilter;
       readonly reply: Reply<ListedRecords>;
     }
@@ -44,6 +45,8 @@ export interface StoredRecord {
 
 export interface ListedRecords {
   readonly records: readonly AgentRecord[];
+  /** Keys of records that belong here and cannot be read now; whether they pass the filter is not known. */
+  readonly unavailable: readonly Uint8Array[];
   /** Rows that were looked at, and the bytes of `records`. */
   readonly rows: number;
   readonly bytes: number;

@@ -5,30 +5,28 @@ import { EMPTY } from "../../protocols/checkpoint/map.ts";
 import { prove } from "../../protocols/checkpoint/map-proof.ts";
 import { equal, hex } from "../../protocols/lib/bytes.ts";
 import { HASH_BYTES } from "../../protocols/lib/hash.ts";
-import type { AgentRecord } from "../../protocols/record/record.ts";
 import type { Reply } from "../actors/actor.ts";
 import { StoreError, type Store } from "../ports/store.ts";
 import { CURABLE } from "./admission.ts";
 import { answerChanges, answerFetch, answerWhole, FETCH_CHANGES_MAX, type AnswerContext } from "./answers.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { differing } from "./descent.ts";
-import { matches } from "./filter.ts";
-import type { CatalogueQuery, ListedRecords, StoredRecord } from "./messages.ts";
+import { damagedKey, damagedRecord } from "./damage.ts";
+import { listRecords, type ListRequest, type ReadRecord } from "./list-records.ts";
+import type { CatalogueQuery, StoredRecord } from "./messages.ts";
 import { CatalogPages } from "./pages.ts";
 import { sortedUnique } from "./recent-changes.ts";
+import { REPAIR_SOON_MS } from "./repairs.ts";
 import { rowKey, rowSuffix, tableRange, u48 } from "./rows.ts";
 import type { RunTask } from "./tasks.ts";
 import { mapReader } from "./tree/reader.ts";
 
-/** The record that may be shown, or `undefined`: the last check before anyone sees it. */
-export type ReadRecord = (bytes: Uint8Array, key: Uint8Array) => AgentRecord | undefined;
-
-type ListRequest = Extract<CatalogueQuery, { type: "list" }>;
-
 export interface QueryOptions {
   readonly read: ReadRecord;
-  /** Told of a record whose stored bytes failed their checksum. */
-  readonly damaged: (key: Uint8Array) => void;
+  /** Told of a record whose stored bytes failed their checksum. @returns milliseconds until it may be there again */
+  readonly damaged: (key: Uint8Array) => number;
+  /** Keys (hex) of records that were taken out for that and are not back yet; none by default. */
+  readonly mending?: ReadonlySet<string>;
 }
 
 /**
@@ -41,11 +39,13 @@ export class CatalogueQueries {
   readonly #task: RunTask;
   readonly #pages: CatalogPages;
 
-  readonly #damaged: (key: Uint8Array) => void;
+  readonly #damaged: (key: Uint8Array) => number;
+  readonly #mending: ReadonlySet<string>;
   readonly #read: ReadRecord;
 
   constructor(catalogue: Catalogue, store: Store, task: RunTask, options: QueryOptions) {
     this.#damaged = options.damaged;
+    this.#mending = options.mending ?? new Set();
     this.#read = options.read;
     this.#catalogue = catalogue;
     this.#store = store;
@@ -70,7 +70,7 @@ export class CatalogueQueries {
       case "prove":
         return this.#prove(query);
       case "list":
-        return this.#answer(() => this.#list(query), query.reply);
+        return this.#list(query);
       case "serve":
         return this.#serve(query.request, query.reply);
       case "page":
@@ -117,9 +117,15 @@ export class CatalogueQueries {
   }
 
   #get(key: Uint8Array, reply: Reply<StoredRecord | "withheld" | undefined>): void {
-    if (this.#isRefused(key) || this.#catalogue.map.get(key) === undefined) return reply.resolve(undefined);
+    if (this.#isRefused(key)) return reply.resolve(undefined);
+    const isMended = this.#isMended(key);
+    if (this.#catalogue.map.get(key) === undefined) {
+      return isMended ? reply.reject(damagedRecord(REPAIR_SOON_MS)) : reply.resolve(undefined);
+    }
     this.#answer(async () => {
       const bytes = await this.#store.get(rowKey(this.#catalogue.number, "record", key));
+      // It is in the map again, its row on the way.
+      if (bytes === undefined && isMended) throw damagedRecord(REPAIR_SOON_MS);
       if (bytes === undefined) return undefined;
       const record = this.#read(bytes, key);
       return record === undefined ? "withheld" : { key, record, bytes };
@@ -128,7 +134,9 @@ export class CatalogueQueries {
 
   #prove(query: Extract<CatalogueQuery, { type: "prove" }>): void {
     const { map, head, number, state } = this.#catalogue;
-    if (map.get(query.key) === undefined || this.#isRefused(query.key)) return query.reply.resolve("absent");
+    if (this.#isRefused(query.key)) return query.reply.resolve("absent");
+    if (this.#isMended(query.key)) return query.reply.reject(damagedRecord(REPAIR_SOON_MS));
+    if (map.get(query.key) === undefined) return query.reply.resolve("absent");
     if (head === undefined || state !== "complete") return query.reply.resolve("not_provable");
     const { siblings } = prove(mapReader(map), query.key).proof;
     const { signed } = head;
@@ -146,25 +154,21 @@ export class CatalogueQueries {
     }, query.reply);
   }
 
-  async #list({ after, limit, rowsMax, bytesMax, filter }: ListRequest): Promise<ListedRecords> {
-    const records: AgentRecord[] = [];
-    let [looked, bytes] = [0, 0];
-    // The first key after `after` is `after` and one byte more.
-    const from = Buffer.concat([after, Buffer.of(0)]);
-    for await (const rows of this.#store.scan(tableRange(this.#catalogue.number, "record", from))) {
-      for (const [row, stored] of rows) {
-        const key = Uint8Array.from(rowSuffix(row));
-        const record = this.#isRefused(key) ? undefined : this.#read(stored, key);
-        looked += 1;
-        if (record !== undefined && (filter === undefined || matches(record, filter))) {
-          records.push(record);
-          bytes += stored.length;
-        }
-        if (records.length === limit || looked === rowsMax || bytes >= bytesMax)
-          return { records, rows: looked, bytes, next: key };
-      }
-    }
-    return { records, rows: looked, bytes };
+  #list(request: ListRequest): void {
+    const { number } = this.#catalogue;
+    const parts = {
+      ...{ store: this.#store, number, mending: this.#mending, read: this.#read },
+      isRefused: (key: Uint8Array) => this.#isRefused(key),
+    };
+    this.#task(
+      () => listRecords(parts, request),
+      (outcome) => {
+        if (!outcome.ok) return this.#failed(outcome.error, request.reply);
+        const { damaged, ...listed } = outcome.value;
+        for (const key of damaged) this.#damaged(key);
+        return request.reply.resolve(listed);
+      },
+    );
   }
 
   #serve(request: SyncRequest, reply: Reply<Answer | RefusalCode>): void {
@@ -216,7 +220,11 @@ export class CatalogueQueries {
   }
 
   #failed(error: Error, reply: Reply<never>): void {
-    if (error instanceof StoreError && error.code === "damaged" && error.key !== undefined) this.#damaged(rowSuffix(error.key));
-    return reply.reject(error);
+    const key = damagedKey(error);
+    return reply.reject(key === undefined ? error : damagedRecord(this.#damaged(key), error));
+  }
+
+  #isMended(key: Uint8Array): boolean {
+    return this.#mending.size > 0 && this.#mending.has(hex(key));
   }
 }

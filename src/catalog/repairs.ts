@@ -6,6 +6,8 @@ import type { RunTask } from "./tasks.ts";
 
 /** Damaged records that are remembered until they are brought back; others are found again by the background check. */
 export const DAMAGED_MAX = 1_024;
+/** A record of which peers are being asked for a copy may be back after this time. */
+export const REPAIR_SOON_MS = 2_000;
 /** Peers that have no copy of a damaged record now are asked again after this time. */
 export const REPAIR_RETRY_MS = 30_000;
 
@@ -17,7 +19,10 @@ export interface LostRecord {
   readonly value: Uint8Array;
 }
 
-type Lost = Pick<LostRecord, "key" | "value">;
+type Lost = Pick<LostRecord, "key" | "value"> & {
+  /** No peer had it; they are asked again later. */
+  readonly isWaiting: boolean;
+};
 
 export interface RepairParts {
   readonly log: Log;
@@ -44,14 +49,18 @@ export class Repairs {
     this.#parts = parts;
   }
 
-  damaged(catalogue: Catalogue, key: Uint8Array): void {
+  /** @returns milliseconds until it may be there again */
+  damaged(catalogue: Catalogue, key: Uint8Array): number {
     const name = hex(key);
     const value = catalogue.map.get(key);
-    if (value === undefined || this.#lost.has(name)) return;
+    const known = this.#lost.get(name);
+    if (value === undefined || known?.isWaiting === false) return REPAIR_SOON_MS;
+    if (known !== undefined) return REPAIR_RETRY_MS;
     this.#parts.log.error("a stored record is damaged: followers are asked for their copy of it", { key: name });
-    if (this.#lost.size >= DAMAGED_MAX) return;
-    this.#lost.set(name, { key: Uint8Array.from(key), value: Uint8Array.from(value) });
+    if (this.#lost.size >= DAMAGED_MAX) return REPAIR_RETRY_MS;
+    this.#lost.set(name, { key: Uint8Array.from(key), value: Uint8Array.from(value), isWaiting: false });
     this.next(catalogue);
+    return REPAIR_SOON_MS;
   }
 
   /** Begins with the first of those that are lost; what nobody has goes to the end and waits. */
@@ -66,7 +75,8 @@ export class Repairs {
   #refetch(catalogue: Catalogue, wanted: Lost): void {
     this.#busy = true;
     const { task, refetch } = this.#parts;
-    const lost: LostRecord = { ...wanted, epoch: catalogue.epoch, logSize: catalogue.log.size };
+    const { key, value } = wanted;
+    const lost: LostRecord = { key, value, epoch: catalogue.epoch, logSize: catalogue.log.size };
     task(
       (signal) => refetch(lost, signal),
       (outcome) => {
@@ -83,7 +93,7 @@ export class Repairs {
     const { log, later } = this.#parts;
     const key = hex(lost.key);
     log.warn("no peer has a copy of a damaged record: they are asked again, or register the agent again", { key });
-    this.#lost.set(key, lost);
+    this.#lost.set(key, { ...lost, isWaiting: true });
     later(REPAIR_RETRY_MS);
   }
 
@@ -99,7 +109,7 @@ export class Repairs {
 }
 
 /** Whether the map says what it said when the bytes were lost. */
-function isStill(catalogue: Catalogue, { key, value }: Lost): boolean {
+function isStill(catalogue: Catalogue, { key, value }: Pick<Lost, "key" | "value">): boolean {
   const now = catalogue.map.get(key);
   return now !== undefined && equal(now, value);
 }

@@ -18,6 +18,7 @@ const STATUSES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
     paused: 503,
     overloaded: 503,
     storage: 503,
+    damaged: 503,
     stopped: 503,
   },
   ProtocolError: {
@@ -73,7 +74,7 @@ export function throttledProblem(detail: string, waitMs: number): ProblemError {
 }
 
 function retryAfter(error: Error): Record<string, string> {
-  const waitMs = error instanceof WebError ? error.retryAfterMs : 0;
+  const waitMs = error instanceof WebError || error instanceof NodeError ? error.retryAfterMs : 0;
   return { "retry-after": String(Math.max(RETRY_AFTER_SECONDS, Math.ceil(waitMs / 1_000))) };
 }
 

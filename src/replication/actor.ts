@@ -10,6 +10,7 @@ import { Stash } from "../actors/stash.ts";
 import { NodeError, type SyncStatus } from "../api.ts";
 import type { Catalogue } from "../catalog/catalogue.ts";
 import { CatalogueQueries } from "../catalog/queries.ts";
+import { DAMAGED_MAX, REPAIR_SOON_MS } from "../catalog/repairs.ts";
 import type { RunTask } from "../catalog/tasks.ts";
 import { checkAdmission } from "./admission-pass.ts";
 import { contradiction, headOf, isInHistory } from "./contradiction.ts";
@@ -35,6 +36,8 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
   /** The newest head that was heard of, of the epoch that we follow. */
   #target: VerifiedHead | undefined;
   #running = false;
+  /** Keys (hex) of records that left the map because their bytes had rotted, until a version is complete again. */
+  readonly #mending = new Set<string>();
   /** The session that runs; a write of our own is none. */
   #session: ReplicaSession | undefined;
   #checking = false;
@@ -80,7 +83,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
       case "status":
         return message.reply.resolve(this.#status(catalogue));
       case "damaged":
-        return this.#damaged(catalogue, message.key);
+        return void this.#damaged(catalogue, message.key);
       case "retry":
         this.#waiting = undefined;
         return this.#start(catalogue, this.#waiters.length > 0 || this.#attempts.descend !== undefined);
@@ -101,6 +104,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     this.#queries = new CatalogueQueries(catalogue, this.#options.store, task, {
       read: (bytes, key) => this.#read(catalogue, bytes, key),
       damaged: (key) => this.#damaged(catalogue, key),
+      mending: this.#mending,
     });
     const { head, sources } = this.#options.followed;
     this.#attempts.setSources(sources);
@@ -121,6 +125,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     this.#running = false;
     this.#session = undefined;
     this.#stored = storedPart(catalogue);
+    if (catalogue.state === "complete") this.#mending.clear();
     this.#changed(catalogue);
     this.#check(catalogue);
     this.#stash.release((message) => this.receive(message));
@@ -332,12 +337,15 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     this.#waiting = undefined;
   }
 
-  /** A record whose bytes rotted on disk leaves the map; the next session brings it again. */
-  #damaged(catalogue: Catalogue, key: Uint8Array): void {
-    // It went or was replaced while the news of it waited.
-    if (catalogue.map.get(key) === undefined) return;
+  /**
+   * A record whose bytes rotted on disk leaves the map; the next session brings it again.
+   * @returns milliseconds until it may be there again
+   */
+  #damaged(catalogue: Catalogue, key: Uint8Array): number {
+    // It went or was replaced while the news of it waited, or map and rows are in other hands: whoever reads it next tells of it.
+    if (catalogue.map.get(key) === undefined || this.#running) return REPAIR_SOON_MS;
     this.#options.log.warn("a stored record is damaged and is fetched again", { home: catalogue.home, key: hex(key) });
-    if (this.#running) return;
+    if (this.#mending.size < DAMAGED_MAX) this.#mending.add(hex(key));
     catalogue.apply([{ key }]);
     catalogue.map.update();
     catalogue.state = "partial";
@@ -354,6 +362,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
         this.#idle(catalogue);
       },
     );
+    return REPAIR_SOON_MS;
   }
 
   #wakeWaiters(catalogue: Catalogue): void {

@@ -12,6 +12,7 @@ import type {
   PeerStatus,
   Status,
   SyncStatus,
+  UnavailableAgent,
 } from "../../src/api.ts";
 import { NodeError } from "../../src/api.ts";
 import type { StoppableNode } from "../../src/admin/routes.ts";
@@ -39,6 +40,7 @@ export class MapNode implements StoppableNode {
   contacts: readonly PeerContact[] = [];
   addition: PeerAddition = { outcome: "met", did: "did:key:z6MkMet", name: "birch" };
   listed: ListQuery | undefined;
+  unavailable: readonly UnavailableAgent[] = [];
   http: { url: string; urls: readonly string[] } | null = null;
   credentials?: Credentials;
   diagnosis: Diagnosis = { time: "2026-01-01T00:00:00.000Z", checks: [] };
@@ -89,7 +91,11 @@ export class MapNode implements StoppableNode {
     const from = Number(cursor ?? 0);
     const all = [...this.agents.values()];
     const next = from + limit;
-    return Promise.resolve({ agents: all.slice(from, next), cursor: next < all.length ? String(next) : null });
+    return Promise.resolve({
+      agents: all.slice(from, next),
+      unavailable: this.unavailable,
+      cursor: next < all.length ? String(next) : null,
+    });
   }
 
   addPeer(address: string): Promise<PeerAddition> {

@@ -185,7 +185,7 @@ export class Impostor {
       );
     };
     const queries = (): CatalogueQueries =>
-      new CatalogueQueries(this.catalogue, this.store, run, { read: decodeRecord, damaged: () => undefined });
+      new CatalogueQueries(this.catalogue, this.store, run, { read: decodeRecord, damaged: () => 0 });
     const asked = <T>(registry: string, ask: (reply: Reply<T | RefusalCode>) => void): Promise<T | RefusalCode> =>
       registry === this.did
         ? new Promise((resolve, reject) => ask({ resolve, reject }))

@@ -179,7 +179,7 @@ export function pagesOf(impostor: Impostor): Serve {
     new Promise((resolve, reject) => {
       const queries = new CatalogueQueries(impostor.catalogue, impostor.store, run, {
         read: decodeRecord,
-        damaged: () => undefined,
+        damaged: () => 0,
       });
       queries.answer({ type: "page", request, reply: { resolve, reject } });
     });

@@ -8,6 +8,7 @@ import {
   NodeError,
   type Diagnosis,
   type Identity,
+  type AgentPage,
   type ListQuery,
   type Mutation,
   type MutationResult,
@@ -141,10 +142,10 @@ class StandIn implements RegistryNode {
     return { name, did, peerId, spiffeId, trustDomain, epoch: 0 };
   }
 
-  async listAgents(query: ListQuery): Promise<{ agents: AgentRecord[]; cursor: null }> {
+  async listAgents(query: ListQuery): Promise<AgentPage> {
     if (this.#bug === "cannot list") throw new NodeError("storage", "the listing is broken");
     if (this.#bug === "never repairs") throw new StoreError("damaged", "the listing has rotted");
-    return { agents: [...(this.#catalogues.get(query.registry ?? this.#did)?.agents ?? [])], cursor: null };
+    return { agents: [...(this.#catalogues.get(query.registry ?? this.#did)?.agents ?? [])], unavailable: [], cursor: null };
   }
 
   async stop(): Promise<void> {

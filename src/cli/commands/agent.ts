@@ -126,6 +126,7 @@ function listCommand(agent: Command, cli: Cli): void {
       const query = listQuery(options);
       const page = await cli.withNode(command, (client) => client.listAgents(query));
       await cli.show(command, page, () => describeList(page));
+      if (page.unavailable.length > 0) partial(cli, `${count(page.unavailable.length)} of this page`);
       if (page.cursor !== null && !isJson(command)) cli.say(`more: --cursor ${page.cursor}`);
     });
 }
@@ -174,10 +175,10 @@ function exportCommand(agent: Command, cli: Cli): void {
     .option("--registry <did|all>", "another registry's agents, or all that are held here; this registry's own by default")
     .description("print agents, lossless, on standard output")
     .action(async (options: { format: "jsonl" | "original"; registry?: string }, command: Command) => {
-      let withoutOriginal = 0;
+      let [withoutOriginal, missing] = [0, 0];
       await cli.withNode(command, async (client) => {
         const registry = options.registry === "all" ? undefined : (options.registry ?? (await client.identity()).did);
-        for await (const record of client.exportAgents(registry)) {
+        for await (const record of client.exportAgents(registry, () => missing++)) {
           const text = options.format === "jsonl" ? canonicalText(recordJson(record)) : oneLine(record.original?.document);
           if (text === undefined) withoutOriginal++;
           else await write(cli.io.stdout, text + "\n");
@@ -185,7 +186,18 @@ function exportCommand(agent: Command, cli: Cli): void {
       });
       if (withoutOriginal > 0)
         cli.warn(`${withoutOriginal} agents were not imported from a document and are not in this export; use --format jsonl`);
+      if (missing > 0) partial(cli, `${count(missing)} of this export`);
     });
+}
+
+function count(agents: number): string {
+  return agents === 1 ? "1 agent" : `${agents} agents`;
+}
+
+/** What is there was printed; that it is not all must not go unseen. */
+function partial(cli: Cli, missing: string): void {
+  cli.warn(`missing: ${missing}, whose stored bytes are damaged; peers are asked for their copies, so try again in a while`);
+  cli.exitCode = EXIT.partial;
 }
 
 /** JSON on one line, every token as it was: inside of its strings a line break is always escaped. */

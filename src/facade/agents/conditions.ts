@@ -19,6 +19,10 @@ export function hasAlready({ "if-none-match": header }: IncomingHttpHeaders, has
   return header !== undefined && lists(header, "If-None-Match", entityTag(hash), true);
 }
 
+export function hasCondition({ "if-match": match, "if-none-match": noneMatch }: IncomingHttpHeaders): boolean {
+  return match !== undefined || noneMatch !== undefined;
+}
+
 export type WriteCondition = Pick<Extract<Mutation, { op: "put" }>, "mode" | "ifRevision"> & {
   /** The caller named a condition, so that its failure is 412. */
   readonly given: boolean;
@@ -32,7 +36,7 @@ export type WriteCondition = Pick<Extract<Mutation, { op: "put" }>, "mode" | "if
  */
 export function writeCondition(headers: IncomingHttpHeaders, current: Current | undefined, elsewhere?: string): WriteCondition {
   const { "if-match": match, "if-none-match": noneMatch } = headers;
-  if (match === undefined && noneMatch === undefined) return { mode: "upsert", given: false };
+  if (!hasCondition(headers)) return { mode: "upsert", given: false };
   const tag = current && entityTag(current.hash);
   if (match !== undefined && !lists(match, "If-Match", tag, false)) throw failed(current, reasonOf(current, elsewhere));
   if (noneMatch !== undefined && lists(noneMatch, "If-None-Match", tag, true)) throw failed(current);

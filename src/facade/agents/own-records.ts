@@ -1,7 +1,6 @@
-import { hex } from "../../../protocols/lib/bytes.ts";
-import { valueOf } from "../../../protocols/lib/hash.ts";
-import { decodeRecord, encodeRecord } from "../../../protocols/record/codec.ts";
+import { decodeRecord } from "../../../protocols/record/codec.ts";
 import type { AgentRecord } from "../../../protocols/record/record.ts";
+import { NodeError } from "../../api.ts";
 import type { RunningNode } from "../../federation-api.ts";
 import type { Current } from "./conditions.ts";
 
@@ -13,22 +12,35 @@ export interface OwnRecord extends Current {
 
 export interface Lookup {
   readonly own: OwnRecord | undefined;
+  /** There is a record here, whose stored bytes are damaged: it can be written anew, but nothing be said of it. */
+  readonly damaged?: NodeError;
   /** DID of another home whose record is shown, where there is one. */
   readonly elsewhere: string | undefined;
 }
 
 /** @throws NodeError */
 export async function lookUp(node: RunningNode, did: string): Promise<Lookup> {
-  const document = await node.readAgent(did);
-  if (document === undefined) return { own: undefined, elsewhere: undefined };
-  const { own, bytes, hash, revision, home } = document;
-  if (own) return { own: { record: decodeRecord(bytes), bytes, hash, revision }, elsewhere: undefined };
-  const { did: us } = node.identity();
-  const record = (await node.getAgent(did))?.claims.find((claim) => claim.home === us)?.agent;
-  return { own: record && ownRecord(record), elsewhere: home };
+  try {
+    const document = await node.readOwnAgent(did);
+    if (document === undefined) return { own: undefined, elsewhere: await homeOf(node, did) };
+    const { bytes, hash, revision } = document;
+    return { own: { record: decodeRecord(bytes), bytes, hash, revision }, elsewhere: undefined };
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return { own: undefined, damaged: error, elsewhere: undefined };
+  }
 }
 
-function ownRecord(record: AgentRecord): OwnRecord {
-  const bytes = encodeRecord(record);
-  return { record, bytes, hash: hex(valueOf(bytes)), revision: record.revision };
+async function homeOf(node: RunningNode, did: string): Promise<string | undefined> {
+  try {
+    return (await node.readAgent(did))?.home;
+  } catch (error) {
+    // Only a hint hangs on it.
+    if (isDamage(error)) return undefined;
+    throw error;
+  }
+}
+
+function isDamage(error: unknown): error is NodeError {
+  return error instanceof NodeError && error.code === "damaged";
 }

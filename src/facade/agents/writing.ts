@@ -9,7 +9,7 @@ import { ProblemError } from "../problem.ts";
 import type { Answer, Call } from "../route.ts";
 import { refuseCrossOrigin } from "../same-origin.ts";
 import { authorise, type Authority } from "./authority.ts";
-import { entityTag, failed, writeCondition, type WriteCondition } from "./conditions.ts";
+import { entityTag, failed, hasCondition, writeCondition, type WriteCondition } from "./conditions.ts";
 import type { AgentDocumentInput } from "./documents.ts";
 import type { Idempotency, Outcome } from "./idempotency.ts";
 import { lookUp, type Lookup } from "./own-records.ts";
@@ -51,6 +51,7 @@ export async function deleteAgent({ context, idempotency, selfRegistered, ownWri
   const { did } = call.params as { did: string };
   checkIsOurs(context, did);
   const found = await lookUp(context.node, did);
+  if (found.damaged !== undefined) throw found.damaged;
   const names = found.own === undefined ? [] : [found.own.record.humanReadableId];
   const { caller, isOwnKeyAlone } = await authorise(context, call.caller, { did, names, isSignedRecord: false });
   return idempotency.once({ caller, method: "DELETE", call }, async () => {
@@ -84,12 +85,13 @@ async function put(
     );
   }
   const before = await lookUp(context.node, did);
-  const names = [body.humanReadableId, ...(before.own === undefined ? [] : [before.own.record.humanReadableId])];
-  const target = { did, names, isSignedRecord: body.agent_signature !== undefined };
+  const target = { did, names: namesOf(did, body, before), isSignedRecord: body.agent_signature !== undefined };
   const authority = await authorise(context, call.caller, target);
   return idempotency.once({ caller: authority.caller, method, call }, async () => {
     const found = await lookUp(context.node, did);
     if (method === "POST" && found.own !== undefined) throw exists(`the agent exists, at revision ${found.own.revision}`);
+    // A condition is about what cannot be read; without one it can be written anew, and is whole again.
+    if (found.damaged !== undefined && hasCondition(call.headers)) throw found.damaged;
     const condition = method === "POST" ? CREATE : writeCondition(call.headers, found.own, found.elsewhere);
     const { isOwnKeyAlone } = authority;
     // Whoever changes an agent that is deleted in this moment must not register it again without being counted.
@@ -103,6 +105,12 @@ async function put(
     if (result.outcome === "refused") throw refusal(result, condition, body.agent_signature !== undefined);
     return written(context, did, result);
   });
+}
+
+/** What a certificate for an agent must name. The name of what cannot be read is unknown, unless its DID spells it. */
+function namesOf(did: string, { humanReadableId }: AgentDocumentInput, { own, damaged }: Lookup): string[] {
+  if (damaged !== undefined && !isMinted(did)) return [];
+  return [humanReadableId, ...(own === undefined ? [] : [own.record.humanReadableId])];
 }
 
 const CREATE: WriteCondition = { mode: "create", given: false };
@@ -119,7 +127,8 @@ function inputOf(body: AgentDocumentInput, { isOperator }: Authority, { own }: L
 }
 
 async function written(context: FacadeContext, did: string, { outcome }: MutationResult): Promise<Outcome> {
-  const { own } = await lookUp(context.node, did);
+  const { own, damaged } = await lookUp(context.node, did);
+  if (damaged !== undefined) throw damaged;
   // Deleted again in this moment by somebody else.
   if (own === undefined)
     throw new ProblemError(409, "revision_conflict", `${did} was written, and deleted by another request at once`);
