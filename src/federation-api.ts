@@ -1,4 +1,5 @@
 import type { Hello } from "../protocols/announce/hello.ts";
+import type { SignedHead } from "../protocols/checkpoint/head.ts";
 import type { CatalogPage, PageRefusal, PageRequest } from "../protocols/http/catalog-page.ts";
 import type { AgentReader, RegistryNode } from "./api.ts";
 import type { Introduction } from "../protocols/http/introduction-documents.ts";
@@ -7,6 +8,10 @@ import type { Introduction } from "../protocols/http/introduction-documents.ts";
 export interface FederationNode {
   /** Who we are and our newest head. @throws NodeError `paused` before our descriptor is known */
   introduction(): Promise<Introduction>;
+  /** The newest version of our own catalogue; `undefined` before the first commit. */
+  version(): OwnVersion | undefined;
+  /** Calls `listener` with each version from now on, from inside the catalogue's turn: it must not block and not throw. */
+  onVersion(listener: (version: OwnVersion) => void): void;
   /**
    * Another registry told us who it is; its descriptor was opened by the caller. Answers as a hello would.
    * @throws NodeError `paused`; `refused` for one that the operator removed
@@ -23,6 +28,14 @@ export interface FederationNode {
   takeRequest(did: string, kind?: "request" | "continuation"): RequestBudget;
   /** Our URLs or trust bundle changed: our descriptor is made anew. */
   facadeChanged(): void;
+}
+
+/** A version of our own catalogue, durable and ready to be told. */
+export interface OwnVersion {
+  readonly head: SignedHead;
+  readonly epoch: number;
+  /** Leaves of the log. */
+  readonly size: number;
 }
 
 export interface KnownRegistry {

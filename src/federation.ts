@@ -5,7 +5,7 @@ import type { ActorRef, Reply } from "./actors/actor.ts";
 import { answered } from "./answered.ts";
 import { NodeError } from "./api.ts";
 import type { CatalogMessage } from "./catalog/messages.ts";
-import type { FederationNode, KnownRegistry } from "./federation-api.ts";
+import type { FederationNode, KnownRegistry, OwnVersion } from "./federation-api.ts";
 import type { MembershipMessage } from "./membership/messages.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Introduction } from "../protocols/http/introduction-documents.ts";
@@ -24,14 +24,20 @@ export interface FederationParts {
   readonly limiter: RequestLimiter;
   /** DIDs of the registries that the operator follows by name. */
   readonly followed: ReadonlySet<string>;
+  /** The newest version of our own catalogue, and who is told of the next ones. */
+  readonly version: () => OwnVersion | undefined;
+  readonly versionListeners: Set<(version: OwnVersion) => void>;
 }
 
 /** The questions of other registries that come over HTTP, put to the actors. */
-export function federationOf({ clock, catalog, membership, limiter, followed }: FederationParts): FederationNode {
+export function federationOf(parts: FederationParts): FederationNode {
+  const { clock, catalog, membership, limiter, followed, version, versionListeners } = parts;
   const continuations = new RequestLimiter(CONTINUATIONS_PER_PEER_PER_MINUTE_MAX);
   const asked = <R>(make: (reply: Reply<R>) => MembershipMessage): Promise<R> => answered(membership.ask(make, ANSWER_MS));
   return {
     introduction: async () => told(await asked<Introduction | undefined>((reply) => ({ type: "introduction", reply }))),
+    version,
+    onVersion: (listener) => void versionListeners.add(listener),
     announced: async (introduction) =>
       told(await asked<Hello | undefined>((reply) => ({ type: "announced", introduction, reply }))),
     catalogPage: (request) =>

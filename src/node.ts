@@ -11,7 +11,7 @@ import { startScrub } from "./catalog/scrub.ts";
 import type { CatalogMessage, CatalogueQuery, Published } from "./catalog/messages.ts";
 import type { FollowPolicy } from "./config.ts";
 import { federationOf } from "./federation.ts";
-import type { RunningNode } from "./federation-api.ts";
+import type { OwnVersion, RunningNode } from "./federation-api.ts";
 import type { RegistryIdentity } from "./identity/registry-identity.ts";
 import { AbortAfter } from "./ports/abort-after.ts";
 import { MembershipActor } from "./membership/actor.ts";
@@ -86,6 +86,7 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
   const startedAtMs = clock.monotonic();
   const generation = new Generation();
   let version: Published | undefined;
+  const versionListeners = new Set<(version: OwnVersion) => void>();
   let isListening = false;
   let unsure = options.unsure;
   const numbers = await loadReplicaNumbers(store);
@@ -155,6 +156,7 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
         version = newest;
         generation.move();
         if (isListening) membership.tell({ type: "published", version });
+        for (const listener of versionListeners) listener(newest);
       };
       const { did } = identity;
       const lookElsewhere: CatalogOptions["refetch"] = (lost, signal) =>
@@ -201,7 +203,10 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
     membership.tell({ type: "listening" });
     if (version !== undefined) membership.tell({ type: "published", version });
     const followed = new Set(typeof options.follow === "string" ? [] : options.follow);
-    const federation = federationOf({ clock, catalog, membership, limiter, followed });
+    const federation = federationOf({
+      ...{ clock, catalog, membership, limiter, followed },
+      ...{ version: () => version, versionListeners },
+    });
     const operations = new Operations({
       identity,
       network,

@@ -116,6 +116,9 @@ export class App {
 
   #send(request: Request, reply: Reply, plain: Sent): Reply {
     const { pending, services } = this.#parts;
+    const raw: AnyResponse = reply.raw;
+    // Who asked is gone; no end of the stream would come any more that could be waited for.
+    if (isOver(raw)) return reply.hijack();
     const caller = this.#callers.get(request);
     if (caller !== undefined && plain.body.length > SMALL_ANSWER_BYTES && !pending.admits(caller.addressKey)) {
       // Asked for together, they were all admitted before the first was ready.
@@ -123,7 +126,6 @@ export class App {
       return this.#send(request, reply, sentProblem(busyProblem(detail), routeOf(request)));
     }
     const { status, headers, body } = addressed(plain, caller, services.context.identity);
-    const raw: AnyResponse = reply.raw;
     if (caller !== undefined) {
       const taken = pending.add(caller.addressKey, body.length, services.context.clock.monotonic(), () => cut(raw));
       raw.once("close", taken);
@@ -144,6 +146,11 @@ const SMALL_ANSWER_BYTES = 16_384;
 
 export function routeOf(request: Request): Route | undefined {
   return (request.routeOptions?.config as { readonly route?: Route } | undefined)?.route;
+}
+
+/** Whether nobody can be answered any more. */
+export function isOver(response: AnyResponse): boolean {
+  return "stream" in response ? response.stream.closed || response.stream.destroyed : response.destroyed;
 }
 
 /**

@@ -33,10 +33,16 @@ export interface Connection {
   readonly certificate: Uint8Array | undefined;
   /** Unix milliseconds at which this connection ends; `Infinity` without a certificate that held when it began. */
   readonly certificateEndMs: number;
+  /**
+   * Calls `listener` once, as soon as no new requests are to come on this connection: answers that wait for something are to be
+   * given now. @returns what takes it back
+   */
+  onEnding(listener: () => void): () => void;
 }
 
 interface Open extends Connection {
   readonly way: Way;
+  readonly endings: Set<() => void>;
   state: "open" | "noticed" | "closing";
   /** Monotonic time at which what is still in flight is cut. */
   cutAtMs: number;
@@ -118,6 +124,7 @@ export class Connections {
       } else if (open.state === "open" && nowMs >= open.certificateEndMs - EXPIRY_NOTICE_MS) {
         open.state = "noticed";
         open.way.notice();
+        end(open);
       }
     }
   }
@@ -134,6 +141,7 @@ export class Connections {
     if (open.state === "closing") return;
     open.state = "closing";
     open.way.close();
+    end(open);
   }
 
   /** Counts from the first packet on: a handshake costs more than the connection that it makes. */
@@ -198,14 +206,26 @@ export class Connections {
     const address = socket.remoteAddress ?? "";
     const leaf = socket.getPeerX509Certificate();
     const endMs = leaf?.validToDate.getTime() ?? Infinity;
-    this.#open.set(key, {
-      ...{ address, keys: addressKeys(address), way, state: "open" as const, cutAtMs: Infinity },
+    const open: Open = {
+      ...{ address, keys: addressKeys(address), way, endings: new Set(), state: "open", cutAtMs: Infinity },
       tlsVersion: socket.getProtocol() ?? "",
       certificate: leaf?.raw,
       // One that had ended before proves nothing, and so ends nothing.
       certificateEndMs: endMs <= this.#clock.now() ? Infinity : endMs,
-    });
+      onEnding: (listener) => {
+        if (open.state === "open") open.endings.add(listener);
+        else listener();
+        return () => void open.endings.delete(listener);
+      },
+    };
+    this.#open.set(key, open);
   }
+}
+
+function end({ endings }: Open): void {
+  const listeners = [...endings];
+  endings.clear();
+  for (const listener of listeners) listener();
 }
 
 /** How many there are of each key. */

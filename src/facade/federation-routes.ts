@@ -6,6 +6,7 @@ import {
   pageRequestSchema,
 } from "../../protocols/http/catalog-documents.ts";
 import { CATALOG_SYNC_PATH, type PageRefusal, type PageRequest } from "../../protocols/http/catalog-page.ts";
+import { headWaitSchema, readHeadWait, type HeadWaitQuery } from "../../protocols/http/head-wait.ts";
 import { CHECKPOINT_PATH, encodeHeadDocument, headSchema } from "../../protocols/http/head-document.ts";
 import {
   decodeIntroduction,
@@ -17,8 +18,9 @@ import {
 } from "../../protocols/http/introduction-documents.ts";
 import { pageRefusalProblem } from "../../protocols/http/problem.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
-import type { Caller } from "./caller.ts";
+import type { AdmittedRegistry, Caller } from "./caller.ts";
 import type { FacadeContext } from "./context.ts";
+import { HeldHeads } from "./held-heads.ts";
 import { RETRY_AFTER_SECONDS } from "./limits.ts";
 import { CHANGE_PROOF_COST, PAGE_COST, PageBudget } from "./page-budget.ts";
 import { PageTurns } from "./page-turns.ts";
@@ -29,6 +31,7 @@ import type { Answer, AnswerDescription, Route } from "./route.ts";
 export function federationRoutes(context: FacadeContext): Route[] {
   const { node } = context;
   const servePage = pageServer(context);
+  const heads = new HeldHeads(node, context.clock);
   return [
     {
       ...{ method: "POST", path: INTRODUCTION_PATH, access: "stranger" },
@@ -60,14 +63,15 @@ export function federationRoutes(context: FacadeContext): Route[] {
       },
     },
     {
-      ...{ method: "GET", path: CHECKPOINT_PATH, access: "registry", summary: "The newest version of this registry's catalogue" },
+      ...{ method: "GET", path: CHECKPOINT_PATH, access: "registry", query: headWaitSchema },
+      summary: "The newest version of this registry's catalogue, or the next one as soon as it is there",
       answers: {
         200: { description: "Checkpoint, commit and proof", schema: headSchema },
         404: { description: "Nothing has been committed yet" },
         ...REFUSALS,
       },
-      handle: async () => {
-        const { head } = await node.introduction();
+      handle: async ({ caller, query, onEnding }) => {
+        const head = await heads.newest(admitted(caller), readHeadWait(query as HeadWaitQuery), onEnding);
         if (head !== undefined) return { status: 200, body: encodeHeadDocument(head) };
         const { status, code, detail } = pageRefusalProblem("empty");
         throw new ProblemError(status, code, detail);
@@ -76,13 +80,17 @@ export function federationRoutes(context: FacadeContext): Route[] {
   ];
 }
 
+function admitted({ registry }: Caller): AdmittedRegistry {
+  if (registry === undefined) throw new Error("this is for registries that were admitted");
+  return registry;
+}
+
 /** Encoded pages within the turns and the budget of who asks. */
 function pageServer({ node, clock }: FacadeContext): (request: PageRequest, caller: Caller) => Promise<Uint8Array | PageRefusal> {
   const turns = new PageTurns(clock);
   const budget = new PageBudget();
-  return async (request, { registry }) => {
-    if (registry === undefined) throw new Error("pages are for registries that were admitted");
-    const { did, isWanted } = registry;
+  return async (request, caller) => {
+    const { did, isWanted } = admitted(caller);
     const check = (): void => budget.check(did, isWanted, clock.monotonic());
     // Who is in debt takes nobody's place; who has got its turn may have been charged for another page since.
     check();

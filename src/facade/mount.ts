@@ -1,7 +1,7 @@
 import type { HTTPMethods } from "fastify";
 import type { z } from "zod";
 import { jsonBody } from "./body.ts";
-import type { App } from "./app.ts";
+import { isOver, type App } from "./app.ts";
 import { BODY_BYTES_MAX } from "./limits.ts";
 import { ProblemError } from "./problem.ts";
 import type { RequestCaller } from "./request-caller.ts";
@@ -32,6 +32,15 @@ function mountRoute(mounted: App, route: Route): void {
         query: route.query ? fit(route.query, query, "query") : query,
         body: route.body ? fit(route.body, jsonBody(rawBody, headers["content-type"]), "body") : undefined,
         ...{ rawBody, headers, caller, target: request.raw.url },
+        onEnding: (listener) => {
+          const { raw } = reply;
+          if (isOver(raw)) return listener();
+          const forget = caller.onEnding(listener);
+          raw.once("close", () => {
+            forget();
+            listener();
+          });
+        },
       };
       return mounted.send(request, reply, await route.handle(call));
     },

@@ -50,6 +50,11 @@ export class RequestCaller implements Caller {
     this.#head = head;
   }
 
+  /** As of `Connection`. */
+  onEnding(listener: () => void): () => void {
+    return this.#connection.onEnding(listener);
+  }
+
   get address(): string {
     return this.#connection.address;
   }

@@ -51,6 +51,8 @@ export interface Call {
   readonly caller: Caller;
   /** Path with query, as it was sent. */
   readonly target: string;
+  /** Calls `listener` once an answer that waits is to be given now: the connection takes no new requests, or the caller is gone. */
+  readonly onEnding: (listener: () => void) => void;
 }
 
 export interface Answer {

@@ -1,6 +1,7 @@
 import type { Hello } from "../../protocols/announce/hello.ts";
 import type { SignedHead } from "../../protocols/checkpoint/head.ts";
 import type { CatalogPage, PageRefusal, PageRequest } from "../../protocols/http/catalog-page.ts";
+import type { HeadWait } from "../../protocols/http/head-wait.ts";
 import type { Introduction } from "../../protocols/http/introduction-documents.ts";
 
 /**
@@ -13,8 +14,11 @@ export interface Web {
   introduction(target: WebTarget, options: { readonly signal: AbortSignal }): Promise<Introduction>;
   /** `POST /federation/public`: tells who we are, and learns what a hello over libp2p would say. */
   announce(peer: WebPeer, mine: Introduction, options: { readonly signal: AbortSignal }): Promise<Hello>;
-  /** `GET /federation/checkpoint`; `undefined` before the first commit. */
-  head(peer: WebPeer, options: { readonly signal: AbortSignal }): Promise<SignedHead | undefined>;
+  /**
+   * `GET /federation/checkpoint`; `undefined` before the first commit. With `wait` the peer is asked to answer when it has
+   * another version than the one named, or when the wait is over; who does not know how to wait answers at once.
+   */
+  head(peer: WebPeer, options: { readonly signal: AbortSignal; readonly wait?: HeadWait }): Promise<SignedHead | undefined>;
   /** `POST /federation/sync/catalog`. The form is checked here, proofs are not: `verifyCatalogPage` does that. */
   catalogPage(peer: WebPeer, request: PageRequest, options: { readonly signal: AbortSignal }): Promise<CatalogPage | PageRefusal>;
   close(): Promise<void>;

@@ -83,7 +83,7 @@ export class Api {
       const answer = await route.handle({
         ...{ params: fit(route.params, params), query: fit(route.query, asking.query ?? {}) },
         ...{ body: route.body && fit(route.body, asking.body), rawBody, headers: { host: "registry.example:8443", ...headers } },
-        ...{ caller: callerOf(caller), target: path },
+        ...{ caller: callerOf(caller), target: path, onEnding: () => undefined },
       });
       return got(answer);
     } catch (error) {

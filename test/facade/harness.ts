@@ -13,7 +13,7 @@ import { CONFIG_DEFAULTS } from "../../src/config.ts";
 import type { FacadeContext } from "../../src/facade/context.ts";
 import type { Route } from "../../src/facade/route.ts";
 import { openFacade, type Facade, type FacadeOptions } from "../../src/facade/server.ts";
-import type { KnownRegistry, RequestBudget, RunningNode } from "../../src/federation-api.ts";
+import type { KnownRegistry, OwnVersion, RequestBudget, RunningNode } from "../../src/federation-api.ts";
 import { createRegistryIdentity, type RegistryIdentity } from "../../src/identity/registry-identity.ts";
 import type { Authority } from "../../src/ports/certificates.ts";
 import type { Clock } from "../../src/ports/clock.ts";
@@ -135,6 +135,9 @@ export class AdmissionNode {
   requestsTaken: number = 0;
   paused: string | null = null;
   refusal: PageRefusal = "empty";
+  readonly #versionListeners = new Set<(version: OwnVersion) => void>();
+  readonly #versionAsked: (() => void)[] = [];
+  #version: OwnVersion | undefined;
   readonly #rate: Rate;
   readonly #self: TestRegistry;
 
@@ -145,6 +148,25 @@ export class AdmissionNode {
 
   introduction(): Promise<{ descriptor: Uint8Array }> {
     return Promise.resolve({ descriptor: this.#self.descriptor() });
+  }
+
+  version(): OwnVersion | undefined {
+    for (const heard of this.#versionAsked.splice(0)) heard();
+    return this.#version;
+  }
+
+  onVersion(listener: (version: OwnVersion) => void): void {
+    this.#versionListeners.add(listener);
+  }
+
+  /** When somebody asks for the version next: what it does in the same turn is done when this resolves. */
+  versionAsked(): Promise<void> {
+    return new Promise((resolve) => this.#versionAsked.push(resolve));
+  }
+
+  publish(version: OwnVersion): void {
+    this.#version = version;
+    for (const listener of this.#versionListeners) listener(version);
   }
 
   announced({ descriptor }: { descriptor: Uint8Array }): Promise<unknown> {
@@ -182,6 +204,7 @@ export interface WorldOptions {
   readonly clock?: Clock;
   readonly pressure?: () => number;
   readonly webCertificate?: FacadeOptions["webCertificate"];
+  readonly connections?: FacadeOptions["connections"];
   readonly domain?: string;
   readonly urls?: () => readonly string[];
 }
@@ -209,6 +232,7 @@ export class ServedRegistry {
     const facade = await openFacade({
       ...{ listen: { host: "127.0.0.1", port: 0 }, credentials, clock: options.clock ?? clock, log },
       ...(options.webCertificate && { webCertificate: options.webCertificate }),
+      ...(options.connections && { connections: options.connections }),
     });
     const node = new AdmissionNode(registry, options.requestsPerMinute ?? 1_000);
     const context: FacadeContext = {

@@ -1,4 +1,6 @@
+import { parse } from "node:querystring";
 import { encodeHeadDocument, decodeHeadDocument } from "../../protocols/http/head-document.ts";
+import { encodeHeadWait, headWaitSchema, readHeadWait, type HeadWait } from "../../protocols/http/head-wait.ts";
 import {
   decodeHelloDocument,
   decodeIntroduction,
@@ -10,6 +12,7 @@ import { createMemoryNetwork } from "../../src/adapters/memory/network.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
 import { NodeError } from "../../src/api.ts";
 import { CONFIG_DEFAULTS } from "../../src/config.ts";
+import { HeldHeads } from "../../src/facade/held-heads.ts";
 import type { RunningNode } from "../../src/federation-api.ts";
 import { createNode, type NodeOptions } from "../../src/node.ts";
 import { WebError, type Web, type WebPeer, type WebTarget } from "../../src/ports/web.ts";
@@ -32,6 +35,8 @@ interface Face {
   readonly node: RunningNode;
   readonly did: string;
   readonly bundle: () => string;
+  /** As the web face itself holds who waits. */
+  readonly heads: HeldHeads;
 }
 
 /** Registries whose web faces answer one another without a network between: what travels passes through its documents. */
@@ -41,6 +46,10 @@ export class WebFederation {
   readonly down: Set<string> = new Set();
   /** Faces that never say who they are, nor answer for their heads, until who asked gives up. */
   readonly stalled: Set<string> = new Set();
+  /** Faces that know nothing of waiting. */
+  readonly impatient: Set<string> = new Set();
+  /** URL → what ends the answers that wait there. */
+  readonly #waiting = new Map<string, Set<() => void>>();
   /** URL → how each of its next answers is refused. */
   readonly refusals: Map<string, WebError> = new Map();
   /** `method url` of all requests, in order. */
@@ -63,8 +72,9 @@ export class WebFederation {
     const power = world.power(name);
     const bundle = (): string => this.bundles.get(url) ?? `bundle of ${name}`;
     const onWeb = options.offWeb !== true;
+    const ports = world.ports(network, disk, logged, power);
     const node = await createNode(
-      { ...world.ports(network, disk, logged, power), ...(onWeb && options.isPassive !== true && { web: this.#client() }) },
+      { ...ports, ...(onWeb && options.isPassive !== true && { web: this.#client(identity.did) }) },
       {
         ...CONFIG_DEFAULTS,
         ...{ identity, domain: options.domain ?? null, follow: "all", unsure: false, peers: options.peers ?? [] },
@@ -72,16 +82,28 @@ export class WebFederation {
         ...(options.fetchDidDocument && { fetchDidDocument: options.fetchDidDocument }),
       },
     );
-    if (onWeb) this.#faces.set(url, { node, did: identity.did, bundle });
+    if (onWeb) this.#faces.set(url, { node, did: identity.did, bundle, heads: new HeldHeads(node, ports.clock) });
     const started = new TestNode({ name, identity, network, disk, power, logged, options: {}, node });
     return Object.assign(started, { node, url });
+  }
+
+  /** From now on the face does not answer, and answers that wait there are cut. */
+  cut(url: string): void {
+    this.down.add(url);
+    for (const end of this.#waiting.get(url) ?? []) end();
+    this.#waiting.delete(url);
+  }
+
+  /** Requests that wait at the face now. */
+  held(url: string): number {
+    return this.#faces.get(url)?.heads.size ?? 0;
   }
 
   count(request: string): number {
     return this.asked.filter((one) => one === request).length;
   }
 
-  #client(): Web {
+  #client(asker: string): Web {
     return {
       introduction: async (target, { signal }) => {
         const face = this.#face("introduction", target);
@@ -93,15 +115,24 @@ export class WebFederation {
         const theirs: Introduction = decodeIntroduction(encodeIntroduction(mine));
         return decodeHelloDocument(encodeHelloDocument(await told(face.node.announced(theirs))));
       },
-      head: async (peer, { signal }) => {
-        const { node } = this.#peer("head", peer);
+      head: async (peer, { signal, wait }) => {
+        const { heads } = this.#peer("head", peer);
         if (this.stalled.has(peer.url)) await aborted(signal);
-        const { head } = await told(node.introduction());
+        const asked = this.impatient.has(peer.url) ? undefined : wait && travelled(wait);
+        const onEnding = (end: () => void): void => this.#addWait(peer.url, end, signal);
+        const head = await heads.newest({ did: asker, isWanted: false }, asked, onEnding);
+        if (this.down.has(peer.url) || signal.aborted) throw new WebError("unreachable", `${peer.url} is gone`);
         return head && decodeHeadDocument(encodeHeadDocument(head));
       },
       catalogPage: (peer, request) => told(this.#peer("page", peer).node.catalogPage(request)),
       close: () => Promise.resolve(),
     };
+  }
+
+  #addWait(url: string, end: () => void, signal: AbortSignal): void {
+    const waiting = this.#waiting.get(url) ?? new Set();
+    this.#waiting.set(url, waiting.add(end));
+    signal.addEventListener("abort", end, { once: true });
   }
 
   #face(method: string, { url }: WebTarget): Face {
@@ -129,6 +160,11 @@ async function told<T>(answer: Promise<T>): Promise<T> {
     if (!(error instanceof NodeError)) throw error;
     throw new WebError(error.code === "paused" ? "throttled" : "refused", error.message, { cause: error, retryAfterMs: 1_000 });
   }
+}
+
+/** As a query brings it. */
+function travelled(wait: HeadWait): HeadWait | undefined {
+  return readHeadWait(headWaitSchema.parse({ ...parse(encodeHeadWait(wait).slice(1)) }));
 }
 
 function aborted(signal: AbortSignal): Promise<never> {

@@ -29,6 +29,8 @@ export interface PeerRequest {
   readonly body?: Uint8Array;
   /** Longest body of the answer. */
   readonly bytesMax: number;
+  /** How long the peer was asked to wait before it answers. */
+  readonly waitMs?: number;
 }
 
 const NO_BODY = new Uint8Array(0);
@@ -45,13 +47,15 @@ export class SignedRequests {
 
   /**
    * A success was signed by the peer for this request; anything else is only as good as the connection, whose other end is proved.
+   * @param timeoutMs for the whole answer, beside what the peer was asked to wait
    * @throws WebError; ProtocolError for an answer of a wrong form
    */
   async send(peer: WebPeer, request: PeerRequest, signal: AbortSignal, timeoutMs: number): Promise<ExchangeAnswer> {
     const { clock, allowPrivateAddresses } = this.#options;
     const guard: Guard = { allowPrivate: peer.named || allowPrivateAddresses };
     const url = checkUrl(peer.url, guard);
-    using deadline = new AbortAfter(clock, timeoutMs, signal);
+    using deadline = new AbortAfter(clock, timeoutMs + (request.waitMs ?? 0), signal);
+    const startedMs = clock.monotonic();
     for (let isAgain = false; ; isAgain = true) {
       const { client, established } = this.#connections.take(peer, url, guard);
       try {
@@ -60,8 +64,10 @@ export class SignedRequests {
         const isOver = deadline.signal.aborted;
         // Nothing came back in time: whether the connection is dead cannot be told, so the next request does not rely on it.
         if (isOver || isConnectionLoss(error)) this.#connections.drop(peer, url, client);
-        // The other side may have ended an old session while the request was on its way; ours all may be repeated.
-        if (!isOver && !isAgain && established && isConnectionLoss(error)) continue;
+        // The other side may have ended an old session while the request was on its way; ours all may be repeated. After that time
+        // none would be left for a whole wait.
+        const mayRepeat = !isOver && !isAgain && established && clock.monotonic() - startedMs < timeoutMs;
+        if (mayRepeat && isConnectionLoss(error)) continue;
         throw asWebError(error, url.host);
       }
     }

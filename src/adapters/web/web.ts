@@ -6,6 +6,7 @@ import { openDescriptor } from "../../../protocols/descriptor/codec.ts";
 import { decodePage, encodePageRequest, pageBytesMax } from "../../../protocols/http/catalog-documents.ts";
 import { CATALOG_SYNC_PATH, type CatalogPage, type PageRefusal, type PageRequest } from "../../../protocols/http/catalog-page.ts";
 import { CHECKPOINT_PATH, decodeHeadDocument, HEAD_DOCUMENT_BYTES_MAX } from "../../../protocols/http/head-document.ts";
+import { encodeHeadWait } from "../../../protocols/http/head-wait.ts";
 import {
   decodeHelloDocument,
   decodeIntroduction,
@@ -27,7 +28,7 @@ import { checkUrl, type Guard } from "./guard.ts";
 import { refusalOf } from "./refusal.ts";
 import { SignedRequests, targetOf } from "./signed-requests.ts";
 
-/** Time for one request with its whole answer. */
+/** Time for one request with its whole answer, beside what the peer was asked to wait. */
 export const REQUEST_TIMEOUT_MS = 10_000;
 /** Time for a page of a catalogue, which may have several megabytes. */
 export const PAGE_TIMEOUT_MS = 60_000;
@@ -55,8 +56,10 @@ export function createWeb(options: WebOptions): Web {
       const request = { method: "POST", path: INTRODUCTION_PATH, body, bytesMax: HELLO_DOCUMENT_BYTES_MAX } as const;
       return decodeHelloDocument(succeeded(peer, await requests.send(peer, request, signal, REQUEST_TIMEOUT_MS)));
     },
-    head: async (peer, { signal }): Promise<SignedHead | undefined> => {
-      const request = { method: "GET", path: CHECKPOINT_PATH, bytesMax: HEAD_DOCUMENT_BYTES_MAX } as const;
+    head: async (peer, { signal, wait }): Promise<SignedHead | undefined> => {
+      const path = CHECKPOINT_PATH + (wait === undefined ? "" : encodeHeadWait(wait));
+      const waitMs = (wait?.seconds ?? 0) * 1_000;
+      const request = { method: "GET", path, bytesMax: HEAD_DOCUMENT_BYTES_MAX, waitMs } as const;
       const answer = await requests.send(peer, request, signal, REQUEST_TIMEOUT_MS);
       if (refusalOf(answer)?.problem?.code === "empty") return undefined;
       return decodeHeadDocument(succeeded(peer, answer));

@@ -41,8 +41,10 @@ const HOUR_MS = 3_600_000;
 const quiet = (): void => undefined;
 export const SILENT: Log = { debug: quiet, info: quiet, warn: quiet, error: quiet, child: () => SILENT };
 
+export const HURRY = 100;
+
 /** A clock on which timers fire a hundred times sooner: bounds of seconds are met in milliseconds. */
-export function hurried(times = 100): Clock {
+export function hurried(times: number = HURRY): Clock {
   const clock = systemClock();
   return {
     ...clock,

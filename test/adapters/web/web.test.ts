@@ -7,8 +7,10 @@ import { decodePageRequest } from "../../../protocols/http/page-request.ts";
 import { encodeHeadDocument } from "../../../protocols/http/head-document.ts";
 import { decodeIntroduction, encodeHelloDocument } from "../../../protocols/http/introduction-documents.ts";
 import { encodeProblem, pageRefusalProblem } from "../../../protocols/http/problem.ts";
+import { WAIT_SECONDS_MAX } from "../../../protocols/http/head-wait.ts";
+import { REQUEST_TIMEOUT_MS } from "../../../src/adapters/web/web.ts";
 import type { Web } from "../../../src/ports/web.ts";
-import { hurried, leafOf, newAuthority, PeerServer, signal, type TestCredentials, validFor, webOf } from "./support.ts";
+import { HURRY, hurried, leafOf, newAuthority, PeerServer, signal, type TestCredentials, validFor, webOf } from "./support.ts";
 
 const { head } = publish([commit()]);
 const HEAD = { body: encodeHeadDocument(head) };
@@ -51,6 +53,36 @@ describe("requests to other registries", () => {
     for (const { signed, client } of peer.calls) {
       assert.equal(signed?.id, mine.identity.did);
       assert.ok(client?.startsWith(mine.identity.spiffeId));
+    }
+  });
+
+  it("may wait for news: as their query says, passed by others on the same connection, and with time for it", async () => {
+    const { web: hasty } = await webOf({ clock: hurried() });
+    const page = { changes: [], head, syncedRoot: new Uint8Array(32), syncedAtMs: 1_760_000_000_000 };
+    const news = Promise.withResolvers<void>();
+    const reached = Promise.withResolvers<void>();
+    peer.answer = async ({ path, body }) => {
+      if (path === "/federation/sync/catalog") return { body: encodePage(page, decodePageRequest(body)) };
+      assert.equal(path, "/federation/checkpoint?epoch=0&size=1&wait=25");
+      reached.resolve();
+      await news.promise;
+      return HEAD;
+    };
+    const wait = { epoch: 0, size: 1, seconds: WAIT_SECONDS_MAX };
+    try {
+      const waiting = hasty.head(peer.peer(), { signal: signal(), wait });
+      await reached.promise;
+      // So long a request without a wait takes at most.
+      const passed = once(AbortSignal.timeout(REQUEST_TIMEOUT_MS / HURRY), "abort");
+      assert.equal(typeof (await hasty.catalogPage(peer.peer(), { limit: 1, proofs: "multi" }, { signal: signal() })), "object");
+      await passed;
+      news.resolve();
+      assert.equal((await waiting)?.note, head.note);
+      assert.equal(peer.handshakes, 1);
+      peer.answer = () => undefined;
+      await assert.rejects(hasty.head(peer.peer(), { signal: signal(), wait }), { code: "timeout" });
+    } finally {
+      await hasty.close();
     }
   });
 
