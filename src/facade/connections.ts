@@ -11,9 +11,11 @@ import type { TLSSocket } from "node:tls";
 import type { Clock } from "../ports/clock.ts";
 import { addressKeys, type AddressKeys } from "./address.ts";
 import {
+  CONNECTIONS_ACCEPTED_AT_ONCE_MAX,
   CONNECTIONS_MAX,
   CONNECTIONS_PER_ADDRESS_MAX,
   CONNECTIONS_PER_GROUP_MAX,
+  CONNECTIONS_RESERVED,
   CONTROL_FRAMES_BURST,
   CONTROL_FRAMES_PER_MINUTE,
   DRAIN_MS_MAX,
@@ -21,7 +23,9 @@ import {
   HANDSHAKE_MS_MAX,
   IDLE_MS_MAX,
 } from "./limits.ts";
+import { Places } from "./places.ts";
 import { Rate } from "./rate.ts";
+import { Tally } from "./tally.ts";
 
 /** One TLS connection and what its handshake proved: that the other end holds the key of `certificate`, nothing more. */
 export interface Connection {
@@ -38,6 +42,18 @@ export interface Connection {
    * given now. @returns what takes it back
    */
   onEnding(listener: () => void): () => void;
+  /** The registry that the operator named and whose connection this is, proved by its certificate; `undefined` for all others. */
+  recognise(): Promise<string | undefined>;
+}
+
+/** @returns as of `Connection.recognise` */
+export type Recognise = (connection: Connection) => Promise<string | undefined>;
+
+export interface ConnectionBounds {
+  /** TCP connections in all. */
+  readonly total: number;
+  /** How many of them are left to handshakes, of which nobody knows yet whose they are, and to whom the operator named. */
+  readonly reserved: number;
 }
 
 interface Open extends Connection {
@@ -50,6 +66,7 @@ interface Open extends Connection {
 
 interface Handshake {
   readonly socket: Socket;
+  readonly keys: AddressKeys;
   /** Monotonic time at which it has taken too long, however busily bytes come. */
   cutAtMs: number;
 }
@@ -61,15 +78,25 @@ interface Way {
   /** No new requests; ends when those in flight have. */
   close(): void;
   cut(): void;
+  /** Says goodbye and waits for nothing. */
+  dismiss(): void;
 }
 
 /**
  * The open connections: bounded in all, for each address and for each group of addresses; closed when their handshake takes too
  * long, when their client's certificate ends (T5) or when nothing moves on them.
+ *
+ * Where the places are taken, an idle connection of the network that has most of them goes for a newcomer. Who keeps all of his
+ * busy cannot be told from many honest ones, so this alone would let him shut out everybody: a part of the places is reserved.
+ * Who is not recognised there after the handshake goes, and a handshake gives way to newer ones, again that of the widest
+ * network first; so there is room whenever a registry that the operator named connects.
  */
 export class Connections {
   readonly #clock: Clock;
+  readonly #bounds: ConnectionBounds;
   readonly #open = new Map<object, Open>();
+  readonly #places = new Places<Open>();
+  #recognise: Recognise = () => Promise.resolve(undefined);
   readonly #perAddress = new Tally();
   readonly #perGroup = new Tally();
   /** By both ends, which the TLS socket shares with the raw one: connections that have not finished their handshake. */
@@ -79,9 +106,11 @@ export class Connections {
   /** Of the newest connection: a session is made of it in the same turn, and shows us no socket that could be destroyed. */
   #newest: TLSSocket | undefined;
 
-  constructor(server: Http2SecureServer, clock: Clock) {
+  constructor(server: Http2SecureServer, clock: Clock, bounds: ConnectionBounds = BOUNDS) {
     this.#clock = clock;
-    server.maxConnections = CONNECTIONS_MAX;
+    this.#bounds = bounds;
+    // Beyond this Node closes new ones unseen, so that nobody could give way to them.
+    server.maxConnections = bounds.total + CONNECTIONS_ACCEPTED_AT_ONCE_MAX;
     server.prependListener("connection", (socket: Socket) => this.#begin(socket));
     server.prependListener("secureConnection", (socket: TLSSocket) => {
       this.#newest = socket;
@@ -93,14 +122,20 @@ export class Connections {
     });
   }
 
-  /** `undefined` once the connection is gone. */
-  of(request: IncomingMessage | Http2ServerRequest): Connection | undefined {
-    const key = request instanceof Http2ServerRequest ? request.stream.session : request.socket;
-    return key === undefined ? undefined : this.#open.get(key);
+  /** To be called once it is known whom the operator named; until then nobody is. */
+  recogniseBy(recognise: Recognise): void {
+    this.#recognise = recognise;
   }
 
-  /** To be called for each request, so that closing an HTTP/1.1 connection lets its answer end. */
+  /** `undefined` once the connection is gone. */
+  of(request: IncomingMessage | Http2ServerRequest): Connection | undefined {
+    return this.#openOf(request);
+  }
+
+  /** To be called for each request: its connection is not idle, and closing one of HTTP/1.1 lets its answer end. */
   answering(request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse): void {
+    const open = this.#openOf(request);
+    if (open !== undefined) response.once("close", this.#places.begin(open));
     if (!(response instanceof ServerResponse)) return;
     const answers = this.#answering.get(request.socket);
     if (answers === undefined) return;
@@ -136,6 +171,11 @@ export class Connections {
     for (const handshake of this.#handshakes.values()) handshake.cutAtMs = Math.min(handshake.cutAtMs, cutAtMs);
   }
 
+  #openOf(request: IncomingMessage | Http2ServerRequest): Open | undefined {
+    const key = request instanceof Http2ServerRequest ? request.stream.session : request.socket;
+    return key === undefined ? undefined : this.#open.get(key);
+  }
+
   #close(open: Open, cutAtMs: number): void {
     open.cutAtMs = Math.min(open.cutAtMs, cutAtMs);
     if (open.state === "closing") return;
@@ -146,9 +186,10 @@ export class Connections {
 
   /** Counts from the first packet on: a handshake costs more than the connection that it makes. */
   #begin(socket: Socket): void {
-    const { single, group } = addressKeys(socket.remoteAddress ?? "");
+    const keys = addressKeys(socket.remoteAddress ?? "");
+    const { single, group } = keys;
     const ends = endsOf(socket);
-    const handshake = { socket, cutAtMs: this.#clock.monotonic() + HANDSHAKE_MS_MAX };
+    const handshake = { socket, keys, cutAtMs: this.#clock.monotonic() + HANDSHAKE_MS_MAX };
     this.#handshakes.set(ends, handshake);
     const ofAddress = this.#perAddress.add(single);
     const ofGroup = this.#perGroup.add(group);
@@ -159,7 +200,50 @@ export class Connections {
     });
     const isBeyond = ofAddress > CONNECTIONS_PER_ADDRESS_MAX || (ofGroup > CONNECTIONS_PER_GROUP_MAX && !isLoopback(single));
     // One whose other end cannot be told any more is gone already.
-    if (isBeyond || socket.remotePort === undefined) socket.destroy();
+    if (isBeyond || socket.remotePort === undefined) this.#refuse(ends, handshake);
+    else if (this.#handshakes.size + this.#places.size > this.#bounds.total) this.#makeRoom();
+  }
+
+  #refuse(ends: string, { socket }: Handshake): void {
+    this.#handshakes.delete(ends);
+    socket.destroy();
+  }
+
+  /** All places are taken, those in reserve by handshakes and by registries that the operator named. */
+  #makeRoom(): void {
+    const handshake = this.#widest(this.#handshakes, ([, { keys }]) => keys);
+    if (handshake !== undefined) this.#refuse(...handshake);
+  }
+
+  get #isInReserve(): boolean {
+    return this.#places.size > this.#bounds.total - this.#bounds.reserved;
+  }
+
+  /** After the handshake nobody stays in the reserve for whom another can go, and nobody else but whom the operator named. */
+  async #settle(open: Open): Promise<void> {
+    await open.recognise();
+    while (this.#isInReserve) {
+      const idle = this.#widest(this.#places.idle(), ({ keys }) => keys);
+      if (idle !== undefined) this.#dismiss(idle);
+      else return this.#places.isNamed(open) ? undefined : this.#dismiss(open);
+    }
+  }
+
+  #dismiss(open: Open): void {
+    this.#places.leave(open);
+    open.state = "closing";
+    open.way.dismiss();
+    end(open);
+  }
+
+  /** The first one of the network that has most connections. */
+  #widest<T>(all: Iterable<T>, keysOf: (one: T) => AddressKeys): T | undefined {
+    let [widest, most]: [T | undefined, number] = [undefined, 0];
+    for (const one of all) {
+      const count = this.#perGroup.of(keysOf(one).group);
+      if (count > most) [widest, most] = [one, count];
+    }
+    return widest;
   }
 
   #addSession(session: ServerHttp2Session): void {
@@ -173,11 +257,15 @@ export class Connections {
         // A session that was closed before only ends its socket, and then waits for the other side to do the same.
         socket?.destroy();
       },
+      dismiss: () => {
+        session.goaway(NO_ERROR);
+        session.destroy();
+      },
     };
     // The session's socket is a proxy that keeps us from reading, not from asking.
     this.#add(session, session.socket as TLSSocket, way);
     session.setTimeout(IDLE_MS_MAX, () => session.close());
-    session.once("close", () => this.#open.delete(session));
+    session.once("close", () => this.#remove(session));
     endFloods(session, this.#clock);
   }
 
@@ -193,13 +281,21 @@ export class Connections {
         if (answers.size === 0) socket.end();
       },
       cut: () => socket.destroy(),
+      dismiss: () => socket.destroySoon(),
     };
     this.#answering.set(socket, answers);
     this.#add(socket, socket, way);
     socket.once("close", () => {
-      this.#open.delete(socket);
+      this.#remove(socket);
       this.#answering.delete(socket);
     });
+  }
+
+  #remove(key: object): void {
+    const open = this.#open.get(key);
+    if (open === undefined) return;
+    this.#open.delete(key);
+    this.#places.leave(open);
   }
 
   #add(key: object, socket: TLSSocket, way: Way): void {
@@ -217,33 +313,24 @@ export class Connections {
         else listener();
         return () => void open.endings.delete(listener);
       },
+      recognise: async () => {
+        const name = await this.#recognise(open);
+        this.#places.name(open, name);
+        return name;
+      },
     };
     this.#open.set(key, open);
+    this.#places.take(open);
+    if (this.#isInReserve) void this.#settle(open);
   }
 }
+
+const BOUNDS: ConnectionBounds = { total: CONNECTIONS_MAX, reserved: CONNECTIONS_RESERVED };
 
 function end({ endings }: Open): void {
   const listeners = [...endings];
   endings.clear();
   for (const listener of listeners) listener();
-}
-
-/** How many there are of each key. */
-class Tally {
-  readonly #counts = new Map<string, number>();
-
-  /** @returns how many there are now */
-  add(key: string): number {
-    const count = (this.#counts.get(key) ?? 0) + 1;
-    this.#counts.set(key, count);
-    return count;
-  }
-
-  remove(key: string): void {
-    const left = (this.#counts.get(key) ?? 1) - 1;
-    if (left === 0) this.#counts.delete(key);
-    else this.#counts.set(key, left);
-  }
 }
 
 function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
@@ -258,7 +345,8 @@ function isLoopback(single: string): boolean {
 }
 
 const STREAM_ID_MAX = 2 ** 31 - 1;
-/** HTTP/2 error code (RFC 9113 §7). */
+/** HTTP/2 error codes (RFC 9113 §7). */
+const NO_ERROR = 0;
 const ENHANCE_YOUR_CALM = 11;
 
 /** Each PING and SETTINGS frame makes us answer, so their number is bounded (T23). */

@@ -12,7 +12,7 @@ export interface GateParts {
 }
 
 /**
- * What is decided before a body is read: load and limits by address first, as they cost nothing, then who calls.
+ * What is decided before a body is read: load and limits by address first, as they cost next to nothing, then who calls.
  * @throws ProblemError, ProtocolError
  */
 export async function gate(
@@ -21,10 +21,11 @@ export async function gate(
   caller: RequestCaller,
 ): Promise<void> {
   if (route?.unlimited === true) return;
-  const nowMs = services.context.clock.monotonic();
   if (!pending.admits(caller.addressKey))
     throw busyProblem("earlier answers to your address were not taken yet; read them first");
-  if (!shedding.admits(nowMs)) throw busyProblem("the registry has too much to do; try again later");
+  const standing = await caller.standing(route?.access);
+  const nowMs = services.context.clock.monotonic();
+  if (!shedding.admits(standing, nowMs)) throw busyProblem("the registry has too much to do; try again later");
   const waitMs = services.rates.requests.take(caller.addressKey, nowMs);
   if (waitMs > 0) throw throttledProblem("too many requests from your address; send fewer", waitMs);
   switch (route?.access) {

@@ -1,7 +1,15 @@
 /** What strangers may cost us over HTTP. Each bound is for one connection, one address or all, as its name says. */
 
-/** TCP connections in all; beyond them new ones are closed at once. */
+/** TCP connections in all. */
 export const CONNECTIONS_MAX = 4_096;
+/** How many of them are left to handshakes and to registries that the operator named: all others give way to one another before. */
+export const CONNECTIONS_RESERVED = 512;
+/** Connections of one registry that the operator named which never give way. */
+export const CONNECTIONS_PER_WANTED_MAX = 16;
+/** What the system hands over in one turn (its backlog) before the bounds are looked at. */
+export const CONNECTIONS_ACCEPTED_AT_ONCE_MAX = 512;
+/** Whose connection it is, and whether the operator named that registry, is looked up this often at most. */
+export const RECOGNITION_MS = 1_000;
 /** TCP connections of one address (IPv6: of one /64). */
 export const CONNECTIONS_PER_ADDRESS_MAX = 64;
 /** TCP connections of one group of addresses (/24 or /48); those of this machine itself are not counted so. */

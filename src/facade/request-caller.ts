@@ -11,6 +11,8 @@ import {
 import { openDescriptor } from "../../protocols/descriptor/codec.ts";
 import type { AdmittedRegistry, Caller, CallerSvid } from "./caller.ts";
 import type { Connection } from "./connections.ts";
+import type { Access } from "./route.ts";
+import type { Standing } from "./shedding.ts";
 import { bearerToken, isSameToken } from "./operator-token.ts";
 import { ProblemError } from "./problem.ts";
 import type { CountedBudget } from "./rate-fields.ts";
@@ -53,6 +55,14 @@ export class RequestCaller implements Caller {
   /** As of `Connection`. */
   onEnding(listener: () => void): () => void {
     return this.#connection.onEnding(listener);
+  }
+
+  /** In whose turn the request is served while there is too much to do. Nothing of it is checked for this but a token. */
+  async standing(access: Access | undefined): Promise<Standing> {
+    const token = bearerToken(this.#head.authorization);
+    if (token !== undefined && isSameToken(token, this.#services.context.operatorToken)) return "wanted";
+    if ((await this.#connection.recognise()) !== undefined) return "wanted";
+    return access === undefined || access === "public" ? "reader" : "stranger";
   }
 
   get address(): string {

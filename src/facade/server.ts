@@ -6,7 +6,7 @@ import type { Log } from "../ports/log.ts";
 import { NetworkError } from "../ports/network.ts";
 import { sentAnswer, sentProblem } from "./answer.ts";
 import { App, type AnyRequest, type AnyResponse, type RequestHandler } from "./app.ts";
-import { Connections } from "./connections.ts";
+import { Connections, type ConnectionBounds } from "./connections.ts";
 import type { FacadeContext } from "./context.ts";
 import { federationRoutes } from "./federation-routes.ts";
 import { http2Options, setHttp1Limits } from "./http-options.ts";
@@ -15,6 +15,7 @@ import { mountRoutes } from "./mount.ts";
 import { openApiRoute } from "./openapi.ts";
 import { PendingAnswers } from "./pending-answers.ts";
 import { HEALTH_PATH, HEALTHY, publicRoutes } from "./public-routes.ts";
+import { Recognition } from "./recognition.ts";
 import { busyProblem } from "./refusals.ts";
 import type { Route } from "./route.ts";
 import { openServices } from "./services.ts";
@@ -28,6 +29,8 @@ export interface FacadeOptions {
   readonly webCertificate?: WebCertificate;
   readonly clock: Clock;
   readonly log: Log;
+  /** CONNECTIONS_MAX and CONNECTIONS_RESERVED by default. */
+  readonly connections?: ConnectionBounds;
 }
 
 /** The registry's web face. */
@@ -65,12 +68,12 @@ class FacadeServer implements Facade {
   #cancelSweep: () => void;
   #closed: Promise<void> | undefined;
 
-  constructor({ credentials, webCertificate, clock, log }: FacadeOptions) {
+  constructor({ credentials, webCertificate, clock, log, connections }: FacadeOptions) {
     this.#clock = clock;
     this.#web = webCertificate && new WebIdentity(webCertificate);
     this.#server = createSecureServer({ ...tlsOptions(credentials, this.#web), ...http2Options() });
     setHttp1Limits(this.#server);
-    this.#connections = new Connections(this.#server, clock);
+    this.#connections = new Connections(this.#server, clock, connections);
     this.#server.on("request", (request: AnyRequest, response: AnyResponse) => {
       this.#connections.answering(request, response);
       this.#handler(request, response);
@@ -110,6 +113,8 @@ class FacadeServer implements Facade {
 
   async serve(context: FacadeContext, more: readonly Route[] = []): Promise<void> {
     const services = await openServices(context);
+    const recognition = new Recognition(services);
+    this.#connections.recogniseBy((connection) => recognition.recognise(connection));
     const shedding = new Shedding(() => context.pressure.eventLoop());
     const app = new App({
       ...{ server: this.#server, connections: this.#connections, pending: this.#pending, services, shedding },

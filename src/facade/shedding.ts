@@ -1,15 +1,37 @@
-/** Under pressure the served share shrinks by this factor a second, down to the floor; without it the share grows by the step. */
+/** Under pressure what is served shrinks by this factor a second; without it each share grows by the step. */
 const SHRINK = 0.7;
-const SHARE_FLOOR = 0.1;
 const SHARE_STEP = 0.05;
+/** Nobody is shut out: of each standing at least so much is served. */
+const SHARE_FLOOR = 0.1;
 const PERIOD_MS = 1_000;
 
-/** Sheds an even share of the requests while the process is above its limits (reputation, throttling). */
+/**
+ * Whose turn a request is, the first to be sent away first: those whose request is signed and whom nobody here named, as it is
+ * the dearest to check and names cost nothing; those who only read; those whom the operator named, and the operator.
+ */
+const STANDINGS = ["stranger", "reader", "wanted"] as const;
+export type Standing = (typeof STANDINGS)[number];
+
+/** CPU of one request in that of a read: a signed one needs a check of its signature, a durable nonce and a signed answer. */
+const COSTS: Readonly<Record<Standing, number>> = { stranger: 8, reader: 1, wanted: 8 };
+
+interface Part {
+  /** Of its requests, SHARE_FLOOR to 1. */
+  share: number;
+  /** What was served beyond the share, below one request: a single one is served whatever the share is. */
+  debt: number;
+  /** Since the pressure was read last. */
+  asked: number;
+}
+
+/**
+ * Sheds requests while the process is above its limits (reputation, throttling): all that has to go is taken from the first
+ * standing down to its floor before anything is taken from the next, so that many strangers, each within its limit, take nothing
+ * from those who read, nor these from the registries that the operator named (T25).
+ */
 export class Shedding {
   readonly #pressure: () => number;
-  #share = 1;
-  /** Shares that were not served yet, below one request. */
-  #credit = 0;
+  readonly #parts: Readonly<Record<Standing, Part>> = { stranger: fullPart(), reader: fullPart(), wanted: fullPart() };
   #readAtMs = -Infinity;
 
   /** @param pressure above 1 is too much; read once a second */
@@ -18,20 +40,42 @@ export class Shedding {
   }
 
   /** Whether a request may be served at monotonic time `nowMs`. */
-  admits(nowMs: number): boolean {
+  admits(standing: Standing, nowMs: number): boolean {
+    const part = this.#parts[standing];
+    part.asked += 1;
     this.#adapt(nowMs);
-    this.#credit += this.#share;
-    if (this.#credit < 1) return false;
-    this.#credit -= 1;
-    return true;
+    part.debt += 1 - part.share;
+    if (part.debt < 1) return true;
+    part.debt -= 1;
+    return false;
   }
 
   #adapt(nowMs: number): void {
     const periods = Math.floor((nowMs - this.#readAtMs) / PERIOD_MS);
     if (periods < 1) return;
     this.#readAtMs = nowMs;
-    const isTooMuch = this.#pressure() > 1;
-    // While nobody asked there was nothing to shed, and the share grew; pressure is known of this moment alone.
-    this.#share = isTooMuch ? Math.max(SHARE_FLOOR, this.#share * SHRINK) : Math.min(1, this.#share + periods * SHARE_STEP);
+    if (this.#pressure() > 1) this.#shrink();
+    // While nobody asked there was nothing to shed, and the shares grew; pressure is known of this moment alone.
+    else for (const part of Object.values(this.#parts)) part.share = Math.min(1, part.share + periods * SHARE_STEP);
+    for (const part of Object.values(this.#parts)) part.asked = 0;
   }
+
+  /** Work is counted and not requests: else a few dear ones would send away many cheap ones. */
+  #shrink(): void {
+    const work = STANDINGS.map((standing) => this.#parts[standing].asked * COSTS[standing]);
+    const served = STANDINGS.reduce((sum, standing, i) => sum + (work[i] ?? 0) * this.#parts[standing].share, 0);
+    let excess = served * (1 - SHRINK);
+    for (const [i, standing] of STANDINGS.entries()) {
+      const asked = work[i] ?? 0;
+      if (asked === 0) continue;
+      const part = this.#parts[standing];
+      const cut = Math.min(excess, asked * (part.share - SHARE_FLOOR));
+      part.share -= cut / asked;
+      excess -= cut;
+    }
+  }
+}
+
+function fullPart(): Part {
+  return { share: 1, debt: 0, asked: 0 };
 }

@@ -13,7 +13,6 @@ import { READINESS_KEPT_MS } from "../../src/facade/public-routes.ts";
 import { openFacade } from "../../src/facade/server.ts";
 import { NetworkError } from "../../src/ports/network.ts";
 import type { Route } from "../../src/facade/route.ts";
-import { Shedding } from "../../src/facade/shedding.ts";
 import { clock, OPERATOR_TOKEN, send, ServedRegistry, TestRegistry, type Received, type Sending } from "./harness.ts";
 import { TestClock } from "./test-clock.ts";
 
@@ -255,46 +254,6 @@ describe("the facade: before and under load", () => {
       await dispatcher.destroy();
       await facade.close();
     }
-  });
-
-  it("sheds with 503 and Retry-After under pressure, but never what watches the process", async () => {
-    const server = await ServedRegistry.start({ pressure: () => 2 });
-    try {
-      const session = server.connect();
-      const answers = await Promise.all(Array.from({ length: 50 }, () => send(session, { path: "/federation/public" })));
-      const shed = answers.filter(({ status }) => status === 503);
-      assert.ok(shed.length >= 10 && shed.length <= 20, `${shed.length} of 50 shed at a share of 0.7`);
-      assert.equal(shed[0]?.headers["retry-after"], "2");
-      const watched = await Promise.all(Array.from({ length: 20 }, () => send(session, { path: "/healthz" })));
-      assert.ok(watched.every(({ status }) => status === 200));
-    } finally {
-      await server.stop();
-    }
-  });
-
-  it("serves less the longer the pressure lasts, and all again when it is over", () => {
-    let pressure = 2;
-    const shedding = new Shedding(() => pressure);
-    const servedAt = (second: number): number =>
-      Array.from({ length: 100 }, () => shedding.admits(second * 1_000)).filter(Boolean).length;
-    const expected = [70, 49, 34, 24];
-    for (const [second, served] of [0, 1, 2, 3].map(servedAt).entries()) {
-      assert.ok(Math.abs(served - (expected[second] as number)) <= 1, `${served} of 100 in second ${second}`);
-    }
-    for (let second = 4; second < 10; second++) servedAt(second);
-    assert.ok(Math.abs(servedAt(10) - 10) <= 1, "never less than a tenth");
-    pressure = 0;
-    for (let second = 11; second < 30; second++) servedAt(second);
-    assert.equal(servedAt(30), 100);
-  });
-
-  it("grows back while nobody asks, as it would if somebody did", () => {
-    let pressure = 2;
-    const shedding = new Shedding(() => pressure);
-    for (let second = 0; second < 10; second++) shedding.admits(second * 1_000);
-    pressure = 0;
-    const served = Array.from({ length: 100 }, () => shedding.admits(30_000)).filter(Boolean).length;
-    assert.equal(served, 100);
   });
 
   it("counts addresses by what one holder has", () => {
