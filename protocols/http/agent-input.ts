@@ -18,19 +18,25 @@ export const ENDPOINT_PROTOCOL_DEFAULT = "https";
 const SET_BY_HOME: readonly string[] = ["did", "registry", "epoch", "revision", "hlc"];
 
 /**
- * An agent as it was handed in, with what it leaves out (rest.md, "What may be left out"); what is there stays as it is, also
- * what does not hold. A signed one is given back as it came: its signature covers every field.
+ * An agent as it was handed in, with what it leaves out (rest.md, "What may be left out") and its capabilities in order; what is
+ * there stays as it is otherwise, also what does not hold. A signed one is given back as it came: its signature covers it all.
  */
 export function completeAgent(given: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const there = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   if (there["agent_signature"] !== undefined) return there;
-  const { humanReadableId, endpoints } = there;
+  const { humanReadableId, capabilities, endpoints } = there;
   return {
     ...AGENT_DEFAULTS,
     ...(typeof humanReadableId === "string" && { name: humanReadableId.split("/").at(-1) }),
     ...there,
+    // A set, whose order a record fixes and no JSON Schema can ask for.
+    ...(isTexts(capabilities) && { capabilities: capabilities.toSorted() }),
     ...(Array.isArray(endpoints) && { endpoints: endpoints.map(withProtocol) }),
   };
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
 function withProtocol(endpoint: unknown): unknown {

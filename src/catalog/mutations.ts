@@ -107,7 +107,9 @@ export function write(
       ...(score !== undefined && { reputation_score: score }),
     };
     const unsigned = signatureProblem(record);
-    if (unsigned !== undefined) return { hlc, result: { ...unsigned, nextRevision: record.revision } };
+    if (unsigned !== undefined) {
+      return { hlc, result: { ...unsigned, ...(isSelfCertified(did) && { nextRevision: record.revision }) } };
+    }
     const bytes = encodeRecord(record);
     const outcome = before === undefined ? "created" : "updated";
     return { hlc: next, result: { outcome, did, revision: reached + 1 }, change: { key, record: bytes, value: valueOf(bytes) } };

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { didKey } from "../../protocols/lib/did.ts";
 import type { AgentFields } from "../../protocols/record/record.ts";
 import { agentSignatureBytes } from "../../protocols/record/signature.ts";
 import { EXIT } from "../../src/cli/exit.ts";
 import { MISSING, Tools, type Received } from "./foreign/tools.ts";
 import { Site, type Registry } from "./site.ts";
+
+const EXAMPLE = fileURLToPath(new URL("foreign/own-key-agent.sh", import.meta.url));
 
 const skipped = MISSING.length === 0 ? "" : ` (skipped: there is no ${MISSING.join(" and no ")} here)`;
 
@@ -145,5 +148,17 @@ const skipped = MISSING.length === 0 ? "" : ` (skipped: there is no ${MISSING.jo
     const replayed = await ask("PUT", location, ...json(await signed(1)));
     assert.ok([401, 409].includes(replayed.status), replayed.body.toString());
     assert.equal((await ask("GET", location)).json<{ name: string }>().name, "Myself");
+  });
+
+  it("the example of the documents works as it stands: register, change, remove, register again", async () => {
+    const cwd = tools.path("own-key");
+    mkdirSync(cwd);
+    const environment = { URL: url, CACERT: authorities };
+    const { exit, stdout, stderr } = await site.spawn("sh", [EXAMPLE], { cwd, environment }).outcome;
+    assert.equal(exit, 0, stderr);
+    assert.deepEqual(stdout.trim().split("\n"), [
+      ...["registered: 201", "changed: 200", "removed: 204"],
+      ...["again at revision 1: 401", "again at the next one: 201", "revision: 3"],
+    ]);
   });
 });

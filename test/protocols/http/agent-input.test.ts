@@ -31,8 +31,19 @@ describe("an agent that is handed in", () => {
     assert.equal("name" in completeAgent({ humanReadableId: 7 }), false);
   });
 
+  it("has its capabilities put in order, and none taken away", () => {
+    const capabilities = ["vision", "a", "translation/en-fr", "a"];
+    const { capabilities: ordered } = completeAgent({ humanReadableId: "acme/t", capabilities });
+    assert.deepEqual(ordered, ["a", "a", "translation/en-fr", "vision"]);
+  });
+
   it("is left as it is when it is signed: the signature covers every field", () => {
-    const signed = { humanReadableId: "acme/t", endpoints: [{ url: "https://a.example" }], agent_signature: "…" };
+    const signed = {
+      humanReadableId: "acme/t",
+      capabilities: ["b", "a"],
+      endpoints: [{ url: "https://a.example" }],
+      agent_signature: "…",
+    };
     assert.deepEqual(completeAgent(signed), signed);
   });
 
