@@ -10,13 +10,15 @@ import { ServerProcess, type Served } from "./facade/process.ts";
 
 /**
  * What the web face costs: CPU time of the server for one `GET /agents/{did}` beside the same server answering a constant, under
- * h2load, and a full sync and a diff over HTTP between two processes: `node bench/facade.ts [--agents 10000] [--json]`.
+ * h2load, and a full sync, a diff and single changes over HTTP between two processes: `node bench/facade.ts [--agents 10000] [--only-syncs]
+ * [--json]`.
  */
 const { values } = parseArgs({
   options: {
     agents: { type: "string", default: "10000" },
     requests: { type: "string", default: "8000" },
     rounds: { type: "string", default: "9" },
+    "only-syncs": { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -28,6 +30,9 @@ const CLIENTS = 4;
 const STREAMS = 4;
 const DIFF_CHANGES = 1_000;
 const DIFF_ROUNDS = 5;
+const SINGLE_CHANGES = 20;
+/** Longer than a follower pauses after news, so that it waits for the next. */
+const QUIET_MS = 2_500;
 const POLL_MS = 3;
 const WARM_UPS_MAX = 20;
 /** Of what one request may cost beside the constant. */
@@ -119,16 +124,38 @@ async function follow(server: ServerProcess, served: Served, dataDir: string): P
       const change = { do: "change", count: DIFF_CHANGES, step: Math.floor(AGENTS / DIFF_CHANGES), version };
       const { mapRoot } = await server.ask<{ mapRoot: string }>(change);
       const told = performance.now();
-      // Asked for at once: by itself a follower over HTTP looks for news every few seconds.
+      // Asked for at once: what changes in a row is otherwise told together.
       await node.syncNow(served.did);
       diffs.push((await sync((root) => root === mapRoot)) - told);
     }
+    const visible = await seeChanges(server, sync);
     const transport = (await node.status()).peers.find(({ did }) => did === served.did)?.transport;
     if (transport !== "http") throw new Error(`it was followed over ${String(transport)}`);
-    return { fullSyncMs: round(fullMs), diffMs: round(median(diffs)), diffChanges: DIFF_CHANGES };
+    return {
+      ...{ fullSyncMs: round(fullMs), diffMs: round(median(diffs)), diffChanges: DIFF_CHANGES },
+      ...{ visibleMs: round(median(visible)), visibleMsMax: round(Math.max(...visible)), singleChanges: SINGLE_CHANGES },
+    };
   } finally {
     await node.stop();
   }
+}
+
+type Sync = (isDone: (root: string | null) => boolean) => Promise<number>;
+
+/** From the order of one change at the home until the follower has it, which nobody told to look. */
+async function seeChanges(server: ServerProcess, sync: Sync): Promise<number[]> {
+  const times: number[] = [];
+  for (let i = 0; i < SINGLE_CHANGES; i++) {
+    await new Promise((done) => setTimeout(done, QUIET_MS));
+    const { mapRoot: before } = await server.state();
+    const ordered = performance.now();
+    const [seen] = await Promise.all([
+      sync((root) => root !== before),
+      server.ask({ do: "change", count: 1, step: 1, version: DIFF_ROUNDS + 1 + i }),
+    ]);
+    times.push(seen - ordered);
+  }
+  return times;
 }
 
 async function measure(): Promise<void> {
@@ -136,7 +163,7 @@ async function measure(): Promise<void> {
   const server = new ServerProcess(join(base, "home"), String(AGENTS));
   try {
     const served = await server.served;
-    const reading = hasH2load() ? await compare(server, served) : undefined;
+    const reading = !values["only-syncs"] && hasH2load() ? await compare(server, served) : undefined;
     const syncing = await follow(server, served, join(base, "follower"));
     const result = { bench: "facade", agents: AGENTS, requests: REQUESTS, rounds: ROUNDS, reading, syncing };
     if (values.json) return console.log(JSON.stringify(result));

@@ -14,6 +14,9 @@ const POLL_MS = 10;
 const AGENTS = 300;
 /** More than is committed at once, so that a follower can be killed with some of them. */
 const MANY_AGENTS = 8_000;
+const SINGLE_CHANGES = 5;
+const QUIET_MS = 2_500;
+const SEEN_MS_MAX = 1_000;
 /** Nobody listens on it, and who announces it can be dialled by nobody. */
 const NOWHERE = ["--announce", "/ip4/127.0.0.1/tcp/1"];
 const PRIVATE = ["--allow-private-addresses", "true"];
@@ -85,6 +88,27 @@ describe("e2e federation over HTTP (real processes)", function () {
     assert.equal((await seen(first, third))?.transport, "http");
     for (const registry of [second, third]) assert.equal((await seen(registry, first))?.syncedRoot, mapRoot);
   });
+  it("a change is seen within a second by who waits for it", async () => {
+    const home = await isolated("alder");
+    const follower = await isolated("birch", "--peer", urlOf(home));
+    await importInto(home, sample(AGENTS));
+    await converged(home, [follower]);
+    const tookMs: number[] = [];
+    for (const agent of sampleAgents(AGENTS + SINGLE_CHANGES).slice(AGENTS)) {
+      // After news a follower pauses before it waits again.
+      await pause(QUIET_MS);
+      const orderedMs = performance.now();
+      const [result] = await home.client.mutate([{ op: "put", agent }]);
+      assert.equal(result?.outcome, "created", JSON.stringify(result));
+      await converged(home, [follower]);
+      tookMs.push(performance.now() - orderedMs);
+    }
+    assert.equal((await seen(follower, home))?.transport, "http");
+    // The median: what else the machine does may hold up one of them.
+    const median = tookMs.toSorted((a, b) => a - b)[Math.floor(SINGLE_CHANGES / 2)] as number;
+    assert.ok(median < SEEN_MS_MAX, `${tookMs.map(Math.round).join(", ")} ms`);
+  });
+
   it("T44 kill -9 of a follower in the middle of a sync over HTTP: it converges after its next start", async () => {
     const home = await isolated("alder");
     assert.equal((await importInto(home, sample(MANY_AGENTS))).imported, MANY_AGENTS);
