@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # One image, one registry: data in /data, libp2p on 9470, HTTPS on 8443, settings from the environment (.env.example).
 
 FROM node:24-slim AS build
@@ -25,9 +24,10 @@ RUN ln -s /app/src/cli/registry.js /usr/local/bin/registry \
 USER node
 VOLUME /data
 EXPOSE 9470 8443
-# The certificate is the registry's own and short-lived; whether it answers is all that is asked here.
+# Asked is whether the HTTPS interface answers, or the admin socket where that is off. The certificate is the registry's own and
+# short-lived: whether it is the right one is for others to ask.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["node", "-e", "require('node:https').get({host:'127.0.0.1',port:(process.env.REGISTRY_HTTP||':8443').split(':').pop(),path:'/healthz',rejectUnauthorized:false},(answer)=>process.exit(answer.statusCode===200?0:1)).on('error',()=>process.exit(1))"]
+  CMD ["node", "-e", "const env=process.env,at=env.REGISTRY_HTTP||'0.0.0.0:8443',exit=(answer)=>process.exit(answer.statusCode===200?0:1);(at==='none'?require('node:http').get({socketPath:env.REGISTRY_DATA_DIR+'/admin.sock',path:'/admin/status'},exit):require('node:https').get('https://'+at+'/healthz',{rejectUnauthorized:false},exit)).on('error',(error)=>{console.error(error.message);process.exit(1)})"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["registry"]
 CMD ["start"]
