@@ -6,14 +6,14 @@ const SHARE_FLOOR = 0.1;
 const PERIOD_MS = 1_000;
 
 /**
- * Whose turn a request is, the first to be sent away first: those whose request is signed and whom nobody here named, as it is
- * the dearest to check and names cost nothing; those who only read; those whom the operator named, and the operator.
+ * Whose turn a request is, the last to be sent away first: those whom the operator named, and the operator; those who only read;
+ * those whose request is signed and whom nobody here named, as it is the dearest to check and names cost nothing.
  */
-const STANDINGS = ["stranger", "reader", "wanted"] as const;
+const STANDINGS = ["wanted", "reader", "stranger"] as const;
 export type Standing = (typeof STANDINGS)[number];
 
 /** CPU of one request in that of a read: a signed one needs a check of its signature, a durable nonce and a signed answer. */
-const COSTS: Readonly<Record<Standing, number>> = { stranger: 8, reader: 1, wanted: 8 };
+const COSTS: Readonly<Record<Standing, number>> = { wanted: 8, reader: 1, stranger: 8 };
 
 interface Part {
   /** Of its requests, SHARE_FLOOR to 1. */
@@ -25,13 +25,12 @@ interface Part {
 }
 
 /**
- * Sheds requests while the process is above its limits (reputation, throttling): all that has to go is taken from the first
- * standing down to its floor before anything is taken from the next, so that many strangers, each within its limit, take nothing
- * from those who read, nor these from the registries that the operator named (T25).
+ * Sheds requests while the process is above its limits (reputation, throttling): many strangers, each within its limit, take
+ * nothing from those who read, nor these from the registries that the operator named (T25).
  */
 export class Shedding {
   readonly #pressure: () => number;
-  readonly #parts: Readonly<Record<Standing, Part>> = { stranger: fullPart(), reader: fullPart(), wanted: fullPart() };
+  readonly #parts: Readonly<Record<Standing, Part>> = { wanted: fullPart(), reader: fullPart(), stranger: fullPart() };
   #readAtMs = -Infinity;
 
   /** @param pressure above 1 is too much; read once a second */
@@ -60,18 +59,18 @@ export class Shedding {
     for (const part of Object.values(this.#parts)) part.asked = 0;
   }
 
-  /** Work is counted and not requests: else a few dear ones would send away many cheap ones. */
+  /**
+   * What is left goes to the most trusted first. Work is counted and not requests, else a few dear ones would send away many cheap
+   * ones; and who is at the floor takes nothing from the others, as to send those away would help nobody.
+   */
   #shrink(): void {
-    const work = STANDINGS.map((standing) => this.#parts[standing].asked * COSTS[standing]);
-    const served = STANDINGS.reduce((sum, standing, i) => sum + (work[i] ?? 0) * this.#parts[standing].share, 0);
-    let excess = served * (1 - SHRINK);
-    for (const [i, standing] of STANDINGS.entries()) {
-      const asked = work[i] ?? 0;
-      if (asked === 0) continue;
-      const part = this.#parts[standing];
-      const cut = Math.min(excess, asked * (part.share - SHARE_FLOOR));
-      part.share -= cut / asked;
-      excess -= cut;
+    const work = (standing: Standing): number => this.#parts[standing].asked * COSTS[standing];
+    const served = STANDINGS.reduce((sum, standing) => sum + work(standing) * this.#parts[standing].share, 0);
+    let left = served * SHRINK;
+    for (const standing of STANDINGS) {
+      const [part, asked] = [this.#parts[standing], work(standing)];
+      if (asked > 0) part.share = Math.max(SHARE_FLOOR, Math.min(part.share, left / asked));
+      left = Math.max(0, left - asked * part.share);
     }
   }
 }

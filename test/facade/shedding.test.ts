@@ -60,15 +60,24 @@ describe("the facade: shedding", () => {
 
   it("T25 takes from strangers first, from readers when those are at their floor, from whom the operator named last", () => {
     const shedding = new Shedding(() => 2);
-    const asked = { stranger: 100, reader: 400, wanted: 10 };
+    const asked = { stranger: 100, reader: 400, wanted: 150 };
     const seconds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((second) => served(shedding, second, asked));
     const firstBelow = (standing: keyof typeof asked, count: number): number =>
       seconds.findIndex((one) => (one[standing] as number) <= count);
     const strangersAtFloor = firstBelow("stranger", 11);
     assert.ok(firstBelow("stranger", 99) < strangersAtFloor, "little by little");
     assert.ok(firstBelow("reader", 399) >= strangersAtFloor, JSON.stringify(seconds));
-    assert.ok(firstBelow("wanted", 9) >= firstBelow("reader", 41), JSON.stringify(seconds));
-    assert.ok(firstBelow("wanted", 9) > 0, "they give way in the end");
+    assert.ok(firstBelow("wanted", 149) >= firstBelow("reader", 41), JSON.stringify(seconds));
+    assert.ok(firstBelow("wanted", 149) > 0, "they give way in the end");
+  });
+
+  it("T25 takes nothing from the others for strangers who are too many even at their floor", () => {
+    const shedding = new Shedding(() => 2);
+    for (let second = 0; second < 20; second++) {
+      const { stranger, ...others } = served(shedding, second, { stranger: 1_000, reader: 10, wanted: 3 });
+      assert.deepEqual(others, { reader: 10, wanted: 3 });
+      if (second > 10) assert.ok((stranger as number) <= 101, `${stranger} of 1,000`);
+    }
   });
 
   it("counts work: a few signed requests of strangers weigh more than many reads", () => {

@@ -16,6 +16,7 @@ export function systemPressure(): SystemPressure {
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   delay.enable();
   let cpu = process.cpuUsage();
+  let loop = performance.eventLoopUtilization();
   let readAtMs = performance.now();
   let newest = { current: 0, eventLoop: 0 };
   const read = (): typeof newest => {
@@ -23,10 +24,14 @@ export function systemPressure(): SystemPressure {
     // Shares of a shorter time are chance.
     if (nowMs - readAtMs < PERIOD_MS_MIN) return newest;
     const used = process.cpuUsage(cpu);
-    const cpuShare = (used.user + used.system) / MICROSECONDS_PER_MS / (nowMs - readAtMs);
-    const eventLoop = delayShare(delay);
+    const usedMs = (used.user + used.system) / MICROSECONDS_PER_MS;
+    const cpuShare = usedMs / (nowMs - readAtMs);
+    const { active: activeMs } = performance.eventLoopUtilization(loop);
+    // While the machine runs others in our place we are late, too, but to do less ourselves would hardly help.
+    const ownShare = activeMs > usedMs ? usedMs / activeMs : 1;
+    const eventLoop = delayShare(delay) * ownShare;
     newest = { eventLoop, current: Math.max(eventLoop, cpuShare / CPU_SHARE_MAX) };
-    [cpu, readAtMs] = [process.cpuUsage(), nowMs];
+    [cpu, loop, readAtMs] = [process.cpuUsage(), performance.eventLoopUtilization(), nowMs];
     delay.reset();
     return newest;
   };

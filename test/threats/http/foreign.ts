@@ -157,10 +157,17 @@ export class Foreign {
 
   /** One exchange on a connection that is kept; asked again where the process sheds load. */
   ask(target: RegistryProcess, sending: Sending): Promise<Received> {
+    return sendShed(this.#kept(target), sending);
+  }
+
+  /** The same, where being shed is an answer. */
+  askOnce(target: RegistryProcess, sending: Sending): Promise<Received> {
+    return send(this.#kept(target), sending);
+  }
+
+  #kept(target: RegistryProcess): ClientHttp2Session {
     const isOpen = this.#session?.closed === false && !this.#session.destroyed;
-    const session = isOpen ? this.#session : this.connect(target);
-    this.#session = session;
-    return sendShed(session as ClientHttp2Session, sending);
+    return (this.#session = isOpen ? (this.#session as ClientHttp2Session) : this.connect(target));
   }
 
   close(): void {

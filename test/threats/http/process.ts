@@ -24,6 +24,8 @@ export interface ProcessOptions {
   readonly dataDir?: string;
   /** 0, the default, takes a free one. */
   readonly port?: number;
+  /** DIDs of the registries that it follows; none by default. */
+  readonly follow?: readonly string[];
   readonly more?: readonly string[];
 }
 
@@ -44,11 +46,12 @@ export class RegistryProcess {
   }
 
   /** @throws AssertionError with its last words when it is not ready in time */
-  static async start({ dataDir, port = 0, more = [] }: ProcessOptions = {}): Promise<RegistryProcess> {
+  static async start({ dataDir, port = 0, follow = [], more = [] }: ProcessOptions = {}): Promise<RegistryProcess> {
     const directory = dataDir ?? mkdtempSync(join(tmpdir(), "threats-"));
     const argv = [
       ...["start", "--json", "--name", "target", "--data-dir", directory],
-      ...["--listen", "/ip4/127.0.0.1/tcp/0", "--http", `127.0.0.1:${port}`, "--follow", "none", ...more],
+      ...["--listen", "/ip4/127.0.0.1/tcp/0", "--http", `127.0.0.1:${port}`],
+      ...["--follow", follow.join(",") || "none", ...more],
     ];
     const environment = Object.entries(process.env).filter(([name]) => !/^(?:REGISTRY|FEDERATION)_/.test(name));
     const child = spawn(process.execPath, [MAIN, ...argv], {
