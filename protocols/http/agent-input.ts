@@ -55,6 +55,7 @@ export function agentInputJsonSchema(): Record<string, unknown> {
   Object.assign(endpoints.items.properties.protocol, { default: ENDPOINT_PROTOCOL_DEFAULT });
   const ownFields = (required as readonly string[]).filter((field) => !SET_BY_HOME.includes(field));
   return {
+    title: "Agent input",
     ...rest,
     properties,
     required: ["humanReadableId"],

@@ -25,7 +25,7 @@ import { RETRY_AFTER_SECONDS } from "./limits.ts";
 import { CHANGE_PROOF_COST, PAGE_COST, PageBudget } from "./page-budget.ts";
 import { PageTurns } from "./page-turns.ts";
 import { ProblemError } from "./problem.ts";
-import type { Answer, AnswerDescription, Route } from "./route.ts";
+import type { Answer, Route } from "./route.ts";
 
 /** What other registries may ask; by then admission has proved who they are. */
 export function federationRoutes(context: FacadeContext): Route[] {
@@ -37,7 +37,7 @@ export function federationRoutes(context: FacadeContext): Route[] {
       ...{ method: "POST", path: INTRODUCTION_PATH, access: "stranger" },
       summary: "Announce your registry; answered with what a registry tells another when they meet",
       ...{ body: introductionSchema, bodyBytesMax: INTRODUCTION_BYTES_MAX },
-      answers: { 200: { description: "This registry, and some that it knows", schema: helloSchema }, ...REFUSALS },
+      answers: { 200: { description: "This registry, and some that it knows", schema: helloSchema } },
       handle: async ({ rawBody }) => {
         const hello = await node.announced(decodeIntroduction(rawBody));
         return { status: 200, body: encodeHelloDocument(hello) };
@@ -50,7 +50,6 @@ export function federationRoutes(context: FacadeContext): Route[] {
         200: { description: "A page of changes, with proofs", schema: catalogPageSchema },
         404: { description: "Nothing has been committed yet" },
         409: { description: "The base is not known: ask from the beginning" },
-        ...REFUSALS,
       },
       isContinuation: hasCursor,
       handle: async ({ rawBody, caller }): Promise<Answer> => {
@@ -68,7 +67,6 @@ export function federationRoutes(context: FacadeContext): Route[] {
       answers: {
         200: { description: "Checkpoint, commit and proof", schema: headSchema },
         404: { description: "Nothing has been committed yet" },
-        ...REFUSALS,
       },
       handle: async ({ caller, query, onEnding }) => {
         const head = await heads.newest(admitted(caller), readHeadWait(query as HeadWaitQuery), onEnding);
@@ -121,13 +119,3 @@ function hasCursor(rawBody: Uint8Array): boolean {
 }
 
 const RETRY = { "retry-after": String(RETRY_AFTER_SECONDS) };
-
-const REFUSALS: Readonly<Record<number, AnswerDescription>> = {
-  400: { description: "A header or the body has not the right form" },
-  401: { description: "No client certificate, no signature, one that does not hold, or a request that was served before" },
-  403: { description: "The certificate does not hold, is of another registry, or the registry is not known or isolated" },
-  413: { description: "The body is too large" },
-  421: { description: "The request was made for another registry" },
-  429: { description: "The registry's requests are used up: see Retry-After" },
-  503: { description: "Busy: see Retry-After" },
-};

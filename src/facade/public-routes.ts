@@ -11,6 +11,7 @@ import { encodeIntroduction, INTRODUCTION_PATH, introductionSchema } from "../..
 import { utf8 } from "../../protocols/lib/bytes.ts";
 import type { FacadeContext } from "./context.ts";
 import { Kept } from "./kept.ts";
+import { RETRY_AFTER_SECONDS } from "./limits.ts";
 import { ProblemError } from "./problem.ts";
 import type { Answer, Route } from "./route.ts";
 import { facadeKey } from "./rows.ts";
@@ -76,7 +77,10 @@ function healthRoutes({ node, store, clock }: FacadeContext): Route[] {
       answers: { 200: { description: "It can", schema: healthSchema }, 503: { description: "It cannot; `detail` says why" } },
       handle: async () => {
         const paused = await readiness.get();
-        if (paused !== null) throw new ProblemError(503, "paused", `nothing is signed at the moment: ${paused}`);
+        if (paused !== null) {
+          const headers = { "retry-after": String(RETRY_AFTER_SECONDS) };
+          throw new ProblemError(503, "paused", `nothing is signed at the moment: ${paused}`, { headers });
+        }
         return HEALTHY;
       },
     },

@@ -9,6 +9,8 @@ export interface Route {
   readonly path: string;
   readonly summary: string;
   readonly access: Access;
+  /** Request headers that the route reads, for the description; those of signed requests are known from `access`. */
+  readonly headers?: readonly RequestHeader[];
   readonly params?: z.ZodType;
   readonly query?: z.ZodType;
   /** Only for the description and the check of JSON bodies; `call.body` is what it gives. */
@@ -34,11 +36,37 @@ export interface Route {
  */
 export type Access = "public" | "registry" | "stranger" | "owner" | "operator";
 
+export type RequestHeader =
+  | "If-Match"
+  | "If-None-Match"
+  | "Idempotency-Key"
+  | "Content-Digest"
+  | "X-Registry-ID"
+  | "X-Registry-Audience"
+  | "X-Registry-Timestamp"
+  | "X-Registry-Nonce";
+
+export type AnswerHeader =
+  | "ETag"
+  | "Last-Modified"
+  | "Link"
+  | "Location"
+  | "X-Registry-Home"
+  | "Retry-After"
+  | "WWW-Authenticate"
+  | "RateLimit"
+  | "RateLimit-Policy"
+  | "Content-Digest"
+  | "X-Registry-ID"
+  | "X-Registry-Signature";
+
 export interface AnswerDescription {
   readonly description: string;
   readonly schema?: z.ZodType;
   /** `application/json` by default. */
   readonly mediaType?: string;
+  /** Those that are more than what its status brings with it. */
+  readonly headers?: readonly AnswerHeader[];
 }
 
 export interface Call {

@@ -7,6 +7,7 @@ import { didKey } from "../../protocols/lib/did.ts";
 import type { AgentFields } from "../../protocols/record/record.ts";
 import { agentSignatureBytes } from "../../protocols/record/signature.ts";
 import { EXIT } from "../../src/cli/exit.ts";
+import { Described } from "../facade/described.ts";
 import { MISSING, Tools, type Received } from "./foreign/tools.ts";
 import { Site, type Registry } from "./site.ts";
 
@@ -22,6 +23,7 @@ const skipped = MISSING.length === 0 ? "" : ` (skipped: there is no ${MISSING.jo
   let url: string;
   let authorities: string;
   let token: string;
+  let described: Described;
   before(async () => {
     site = new Site();
     tools = new Tools(site);
@@ -31,6 +33,7 @@ const skipped = MISSING.length === 0 ? "" : ` (skipped: there is no ${MISSING.jo
     const certificates = await at("id", "--certificates");
     const { authorities: all } = certificates as { authorities: readonly { pem: string }[] };
     authorities = site.write("authorities.pem", all.map(({ pem }) => pem).join(""));
+    described = new Described((await tools.curl("--cacert", authorities, `${url}/openapi.json`)).json());
   });
   after(() => site.close());
 
@@ -39,8 +42,12 @@ const skipped = MISSING.length === 0 ? "" : ` (skipped: there is no ${MISSING.jo
     assert.equal(exit, EXIT.ok, stderr);
     return JSON.parse(stdout);
   };
-  const ask = (method: string, path: string, ...argv: readonly string[]): Promise<Received> =>
-    tools.curl("--cacert", authorities, "--request", method, ...argv, url + path);
+  /** Holds each answer against the description that the registry gives of itself. */
+  const ask = async (method: string, path: string, ...argv: readonly string[]): Promise<Received> => {
+    const { status, ...answer } = await tools.curl("--cacert", authorities, "--request", method, ...argv, url + path);
+    described.check({ method, path, status, ...answer });
+    return { status, ...answer };
+  };
   const header = (name: string, value: string): readonly string[] => ["--header", `${name}: ${value}`];
   const asOperator = (): readonly string[] => header("Authorization", `Bearer ${token}`);
   const json = (body: object): readonly string[] => ["--json", JSON.stringify(body)];

@@ -6,6 +6,7 @@ import type { Svid } from "../../src/ports/credentials.ts";
 import { FAILED_PROOFS_BURST } from "../../src/facade/limits.ts";
 import { agent } from "../node/harness.ts";
 import { Owner, pathOf } from "./agents-support.ts";
+import { Described } from "./described.ts";
 import { clock, OPERATOR_TOKEN, send, TestCredentials, TestRegistry, type Received, type Sending } from "./harness.ts";
 import { serveNode, type ServedNode } from "./served-node.ts";
 
@@ -14,12 +15,14 @@ const TOKEN = { authorization: `Bearer ${OPERATOR_TOKEN}` };
 
 describe("facade: agents and the admin API on a server", () => {
   let served: ServedNode;
-  let sessions: ClientHttp2Session[];
+  let described: Described;
+  let sessions: ClientHttp2Session[] = [];
   let stops: number;
 
   before(async () => {
     stops = 0;
     served = await serveNode(() => void stops++);
+    described = new Described(JSON.parse((await send(open(), { path: "/openapi.json" })).body.toString()));
   });
   beforeEach(() => {
     sessions = [];
@@ -35,7 +38,16 @@ describe("facade: agents and the admin API on a server", () => {
     return session;
   }
 
-  const ask = (sending: Sending, session: ClientHttp2Session = open()): Promise<Received> => send(session, sending);
+  /** Holds each answer against the description that the server gives of itself. */
+  const ask = async (sending: Sending, session: ClientHttp2Session = open()): Promise<Received> => {
+    const answer = await send(session, sending);
+    const { method = "GET", path } = sending;
+    if (method === "HEAD") return answer;
+    const headers = new Map(Object.entries(answer.headers).map(([name, value]) => [name, String(value)]));
+    const [target = ""] = path.split("?");
+    described.check({ method, path: target, status: answer.status, headers, body: answer.body });
+    return answer;
+  };
   const code = ({ status, problem }: Received): [number, string | undefined] => [status, problem?.code];
 
   it("serves an agent from its registration to its removal", async () => {

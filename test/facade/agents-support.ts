@@ -18,6 +18,7 @@ import type { AgentInput } from "../../src/api.ts";
 import type { Credentials } from "../../src/ports/credentials.ts";
 import type { Store } from "../../src/ports/store.ts";
 import { silentLog } from "../admin/map-node.ts";
+import { describedBy } from "./described.ts";
 import { agent, type TestNode, type World } from "../node/harness.ts";
 
 export const URL_OF_REGISTRY = "https://registry.example:8443";
@@ -74,8 +75,15 @@ export class Api {
     return new Api({ ...contextOf(node as RunningNode, identity), clock, ...more }, undefined, limits);
   }
 
-  /** @param path without a query, percent-encoded */
+  /** Holds each answer against the description of the interface. @param path without a query, percent-encoded */
   async ask(method: Route["method"], path: string, asking: Asking = {}): Promise<Got> {
+    const answer = await this.#ask(method, path, asking);
+    const { status, headers, text } = answer;
+    describedBy(this.routes).check({ method, path, status, headers: new Map(Object.entries(headers)), body: Buffer.from(text) });
+    return answer;
+  }
+
+  async #ask(method: Route["method"], path: string, asking: Asking): Promise<Got> {
     const { headers = {}, caller = {} } = asking;
     const rawBody = asking.rawBody ?? (asking.body === undefined ? new Uint8Array(0) : Buffer.from(JSON.stringify(asking.body)));
     try {

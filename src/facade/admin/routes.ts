@@ -44,8 +44,12 @@ function mounted(context: FacadeContext, admin: RouteContext, path: string, meth
     ...(takesLines && { bodyBytesMax: ADMIN_BODY_BYTES_MAX }),
     answers: {
       200: { description: takesLines ? "a line for each line of the request" : "what the command line gets", mediaType },
-      401: { description: "neither the operator's token nor a certificate was presented" },
-      403: { description: "what was presented is not the operator's, or a page of another site asks" },
+      404: { description: "what was named is not there" },
+      409: { description: "no proof can be made at the moment" },
+      413: { description: "a request or an answer of more bytes than one may have" },
+      415: { description: "the body has another media type" },
+      502: { description: "another registry could not be reached" },
+      507: { description: "the store takes no more" },
     },
     handle: async (call) => {
       refuseForeignHost(context, call);

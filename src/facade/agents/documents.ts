@@ -13,7 +13,9 @@ const CURSOR_LENGTH_MAX = 1_024;
 
 export const recordDocument: z.ZodType = z.looseObject({}).meta(recordJsonSchema());
 
-export const proofDocument: z.ZodType = z.looseObject({}).meta({ description: "See protocols/checkpoint, proof document." });
+export const proofDocument: z.ZodType = z
+  .looseObject({})
+  .meta({ title: "Proof", description: "Record, inclusion proof, commit and checkpoint: protocols/checkpoint, proof document." });
 
 /** An agent as its owner hands it in. What the home sets may stand in it, as after a GET, and is set anew. */
 export interface AgentDocumentInput {
@@ -35,12 +37,14 @@ const agentInput: z.ZodType<AgentDocumentInput> = z.looseObject({
 
 export const agentInputDocument: z.ZodType = agentInput.meta(agentInputJsonSchema());
 
-export const agentParams: z.ZodType<{ did: string }> = z.strictObject({
-  did: z
-    .string()
-    .min(1)
-    .max(DID_LENGTH_MAX)
-    .meta({ description: "DID, percent-encoded; for reading also a humanReadableId that one agent alone has" }),
+const didOrName = z.string().min(1).max(DID_LENGTH_MAX);
+
+export const readParams: z.ZodType<{ did: string }> = z.strictObject({
+  did: didOrName.meta({ description: "DID, or a humanReadableId that one agent alone has; percent-encoded" }),
+});
+
+export const writeParams: z.ZodType<{ did: string }> = z.strictObject({
+  did: didOrName.meta({ description: "DID, percent-encoded" }),
 });
 
 export const listParams: z.ZodType = z.strictObject({
@@ -56,22 +60,40 @@ export const listParams: z.ZodType = z.strictObject({
     .optional(),
   registry: z.string().max(DID_LENGTH_MAX).meta({ description: "DID of the home" }).optional(),
   minReputation: decimal(0, 1).meta({ description: "of the claimed score" }).optional(),
-  limit: decimal(1, LIST_LIMIT_MAX)
-    .meta({ description: "agents of a page at the most; a page may be shorter before the end" })
+  limit: decimal(1, LIST_LIMIT_MAX, z.int())
+    .meta({ description: "agents of a page at the most; a page may be shorter before the end", default: LIST_LIMIT_DEFAULT })
     .optional(),
   cursor: z.string().min(1).max(CURSOR_LENGTH_MAX).meta({ description: "of the page before" }).optional(),
 });
 
 /** A number in a query: an empty text or a hexadecimal one is none. */
-function decimal(min: number, max: number): z.ZodType<number> {
+function decimal(min: number, max: number, number: z.ZodNumber = z.number()): z.ZodType<number> {
   return z
     .string()
     .regex(/^\d+(?:\.\d+)?$/, "expected a decimal number")
     .transform(Number)
-    .pipe(z.number().min(min).max(max));
+    .pipe(number.min(min).max(max));
 }
 
-export const pageDocument: z.ZodType = z.object({
-  agents: z.array(recordDocument),
-  cursor: z.string().nullable().meta({ description: "for the next page; null at the end" }),
-});
+const unavailableDocument = z
+  .object({
+    registry: z.string().meta({ description: "DID of the home" }),
+    key: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .meta({ description: "map key of the agent's DID" }),
+    reason: z
+      .enum(["damaged"])
+      .meta({ description: "damaged: its stored bytes fail their checksum; peers are asked for a copy" }),
+  })
+  .meta({ title: "Unavailable agent" });
+
+export const pageDocument: z.ZodType = z
+  .object({
+    agents: z.array(recordDocument),
+    unavailable: z
+      .array(unavailableDocument)
+      .meta({ description: "what belongs on this page and cannot be shown; the page is complete where this is empty" }),
+    cursor: z.string().nullable().meta({ description: "for the next page; null at the end" }),
+  })
+  .meta({ title: "Agent page" });
