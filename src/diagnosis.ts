@@ -72,7 +72,8 @@ function checkCatalogue({ catalog, evidence }: Status): Outcome {
     );
   }
   const held = evidence === 0 ? "" : `; ${evidence} pieces of evidence of misbehaviour are held`;
-  return ok(`${agents} agents in ${logSize} commits of epoch ${epoch}, map root ${mapRoot}${held}`);
+  const size = `${counted(agents, "agent")} in ${counted(logSize, "commit")} of epoch ${epoch}`;
+  return ok(`${size}, map root ${mapRoot}${held}`);
 }
 
 /** The clocks of connected registries, as far as the times that they sign tell. */
@@ -105,11 +106,14 @@ async function checkPeers(parts: DiagnosisParts, timed: Timed): Promise<Check[]>
   const contacts = (status?.contacts ?? []).map((contact) =>
     timed(`contact ${contact.address}`, () => Promise.resolve(checkContact(contact))),
   );
+  const problems = new Map((status?.contacts ?? []).map(({ did, problem }) => [did, problem]));
   const errors = new Map(sync.map(({ did, lastError }) => [did, lastError]));
   const peers = (status?.peers ?? []).filter(({ configured, followed }) => configured || followed);
   return Promise.all([
     ...contacts,
-    ...peers.map((peer) => timed(`peer ${peer.did}`, () => Promise.resolve(checkPeer(peer, errors.get(peer.did) ?? null)))),
+    ...peers.map((peer) =>
+      timed(`peer ${peer.did}`, () => Promise.resolve(checkPeer(peer, errors.get(peer.did) ?? null, problems.get(peer.did)))),
+    ),
   ]);
 }
 
@@ -119,19 +123,24 @@ function checkContact({ did, problem, state, lastAttempt }: PeerContact): Outcom
   return ok(`leads to ${did ?? "a registry"}`);
 }
 
-function checkPeer(peer: PeerStatus, lastError: string | null): Outcome {
+function checkPeer(peer: PeerStatus, lastError: string | null, problem: PeerContact["problem"] = null): Outcome {
   const name = peer.name === "" ? "(not met)" : peer.name;
   const rtt = peer.rttMs === null ? "" : `, round trip ${peer.rttMs.toFixed(1)} ms`;
   const synced = peer.lastSync === null ? "never synced" : `last sync ${peer.lastSync}`;
   const reached = peer.transport ?? (peer.connected ? "libp2p" : null);
   if (reached === null) {
-    const fix = "check that it runs and that its addresses can be reached from here; `registry peer remove` forgets it";
-    return warning(`${name} is not reached (${peer.state}), ${synced}`, fix);
+    const fix = problem?.fix ?? "check that it runs and that its addresses can be reached from here";
+    const why = problem === null ? "" : `: ${problem.reason}`;
+    return warning(`${name} is not reached (${peer.state}), ${synced}${why}`, `${fix}; \`registry peer remove\` forgets it`);
   }
   const found = `${name} over ${reached}${rtt}, ${peer.followed ? synced : "not followed"}`;
   if (lastError !== null)
     return warning(`${found}; the newest sync failed: ${lastError}`, "try `registry sync now`; its log says more");
   return ok(found);
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function ok(found: string): Outcome {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { encodeCommit } from "../protocols/checkpoint/commit.ts";
-import type { Check, PeerStatus, Status } from "../src/api.ts";
+import type { Check, PeerContact, PeerStatus, Status } from "../src/api.ts";
 import { MemoryStore } from "../src/adapters/memory/store.ts";
 import { checkClocks, diagnose, SKEW_AHEAD_MS_MAX, SKEW_BEHIND_MS_MAX, type DiagnosisParts } from "../src/diagnosis.ts";
 import type { MemberView } from "../src/membership/messages.ts";
@@ -105,5 +105,23 @@ describe("diagnosis", () => {
     assert.equal(checks.get(`peer ${away.did}`)?.state, "warning");
     assert.match(checks.get(`peer ${broken.did}`)?.found ?? "", /over http.*the proof does not hold/);
     assert.equal(checks.has(`peer ${stranger.did}`), false);
+  });
+
+  it("says of each address that the operator named what came of it, and of its registry why it is not reached", async () => {
+    const problem = { code: "wrong_pin", reason: "who answers there is another", fix: "correct the pin" } as const;
+    const contact = { pin: null, did: PEER.did, problem: null, lastAttempt: "2026-01-01T00:00:00.000Z", nextAttempt: null };
+    const away: PeerStatus = { ...PEER, did: "did:key:z6MkAway", connected: false, transport: null, state: "new" };
+    const contacts: PeerContact[] = [
+      { ...contact, address: "https://met.example", state: "met" },
+      { ...contact, address: "https://wrong.example", state: "refused", did: away.did, problem },
+      { ...contact, address: "https://new.example", state: "waiting", did: null, lastAttempt: null },
+    ];
+    const checks = await look(withStatus((status) => ({ ...status, peers: [away], contacts })));
+    const states = contacts.map(({ address }) => checks.get(`contact ${address}`)?.state);
+    assert.deepEqual(states, ["ok", "warning", "skipped"]);
+    const wrong = checks.get("contact https://wrong.example");
+    assert.deepEqual(wrong?.fix, "correct the pin");
+    assert.match(wrong?.found ?? "", /is another \(tried at 2026-01-01/);
+    assert.match(checks.get(`peer ${away.did}`)?.found ?? "", /not reached \(new\), never synced: who answers there is another/);
   });
 });

@@ -47,6 +47,12 @@ function problemOfConnection(url: string, error: Error): ContactProblem {
     return contactProblem("unreachable", reason, "check the name for a mistake, and that this machine can look names up");
   if (code === "ECONNREFUSED")
     return contactProblem("unreachable", reason, "nothing listens there: check the port, or have that registry started");
+  if (code === "ECONNRESET")
+    return contactProblem(
+      "unreachable",
+      reason,
+      "check that this is the port of its HTTPS interface, and that no firewall cuts in",
+    );
   if (code === "EPROTO" || code.startsWith("ERR_SSL_"))
     return contactProblem(
       "no_tls",

@@ -158,7 +158,7 @@ export class Introductions extends MembershipPart {
       return contactProblem("full", `${PEER_URLS_MAX} URLs are named already`, "remove one");
     if (this.options.web !== undefined) return undefined;
     const fix = "start it with the HTTPS interface (--http), or give a multiaddr";
-    return contactProblem("no_https", `${url} is a URL, and this registry has no web client`, fix);
+    return contactProblem("no_https", "it is a URL, and this registry has no web client", fix);
   }
 
   #ask(named: NamedUrl, timeoutMs: number, then: (problem: ContactProblem | undefined) => void): void {
@@ -194,7 +194,7 @@ export class Introductions extends MembershipPart {
     }
     if (pin !== undefined && pin !== did) {
       const fix = "correct the pin, or find out who answers there";
-      return contactProblem("wrong_pin", `${url} is ${did}, but its pin is ${pin}`, fix);
+      return contactProblem("wrong_pin", `who answers there is ${did}, but its pin is ${pin}`, fix);
     }
     // Forgotten while it was asked.
     if (named.forgotten) return undefined;

@@ -15,6 +15,7 @@ import type { Credentials } from "../../src/ports/credentials.ts";
 import { ownCredentials } from "../admin/credentials.ts";
 import { OWN_DID } from "../admin/map-node.ts";
 import { Bench } from "./harness.ts";
+import { introduction } from "./introduced.ts";
 
 interface Answers {
   [path: string]: { status?: number; body?: string; date?: string };
@@ -42,7 +43,7 @@ describe("cli doctor", () => {
   });
   beforeEach(() => {
     bench = new Bench();
-    answers = { "/federation/public": {} };
+    answers = { "/federation/public": { body: introduction() } };
   });
   afterEach(() => bench.close());
 
@@ -71,6 +72,7 @@ describe("cli doctor", () => {
     const states = [...checks].filter(([, { state }]) => state !== "ok").map(([name, { state }]) => [name, state]);
     assert.deepEqual(states, [
       ["key", "skipped"],
+      ["store-files", "skipped"],
       ["tls", "skipped"],
       ["operator-token", "skipped"],
       ["registry", "warning"],
@@ -94,7 +96,7 @@ describe("cli doctor", () => {
       checks.get(`port ${new URL(url).host}`)?.found ?? "",
       new RegExp(`bound by this registry .${process.pid}|process`),
     );
-    assert.match(checks.get(`address ${url}`)?.found ?? "", /answers 200 over HTTPS in \d+ ms/);
+    assert.match(checks.get(`address ${url}`)?.found ?? "", /answers 200 over HTTPS in \d+ ms as birch, did:key:/);
     assert.equal(checks.get("clock-https")?.state, "ok");
     assert.equal(checks.get("store")?.tookMs, 1);
     const said = (await bench.run(["doctor", ...FREE])).stdout;
@@ -203,7 +205,7 @@ describe("cli doctor", () => {
   });
 
   it("T47 finds a clock that is far from a peer's", async () => {
-    answers["/federation/public"] = { date: new Date(Date.now() + 600_000).toUTCString() };
+    answers["/federation/public"] = { body: introduction(), date: new Date(Date.now() + 600_000).toUTCString() };
     const check = (await doctor("--peer", url)).checks.get("clock-https");
     assert.equal(check?.state, "warning");
     assert.match(check?.found ?? "", /(?:599|600|601) s ahead/);

@@ -29,7 +29,7 @@ describe("what came of joining", () => {
         return one?.state === "refused" && one;
       });
       assert.deepEqual([seen.problem?.code, seen.pin, seen.did], ["wrong_pin", c.did, c.did]);
-      assert.match(seen.problem?.reason ?? "", new RegExp(`${a.url} is ${a.did}, but its pin is ${c.did}`));
+      assert.match(seen.problem?.reason ?? "", new RegExp(`there is ${a.did}, but its pin is ${c.did}`));
       assert.match(seen.problem?.fix ?? "", /correct the pin/);
       const asked = web.count(`introduction ${a.url}`);
       await world.until("another attempt", () => web.count(`introduction ${a.url}`) >= asked + 2);
@@ -171,6 +171,7 @@ describe("why a URL leads nowhere", () => {
     ["an unknown name", failed("ENOTFOUND"), "unreachable", /check the name/],
     ["a port without TLS", failed("EPROTO"), "no_tls", /port of its HTTPS interface/],
     ["another port without TLS", failed("ERR_SSL_WRONG_VERSION_NUMBER"), "no_tls", /port of its HTTPS interface/],
+    ["a port that cuts", failed("ECONNRESET"), "unreachable", /port of its HTTPS interface/],
     ["a lost host", failed("EHOSTUNREACH"), "unreachable", /firewall/],
     ["a clock far away", new ProtocolError("expired", "expired"), "clock", /NTP/],
     ["another document", new ProtocolError("schema", "no descriptor"), "no_registry", /a\.example\/federation\/public/],

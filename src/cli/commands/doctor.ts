@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { loadOrCreateKeyFile } from "../../adapters/system/key-file.ts";
 import { BUNDLE_FILE, TLS_DIRECTORY } from "../../adapters/system/tls-files.ts";
 import { TOKEN_FILE_NAME } from "../../adapters/system/token-file.ts";
+import { checkPair, readPair, WebCertificateError } from "../../adapters/system/web-certificate-pair.ts";
 import type { AdminClient } from "../../admin/client.ts";
 import { NodeUnreachableError } from "../../admin/errors.ts";
 import type { Check } from "../../api.ts";
@@ -11,10 +12,11 @@ import { KEY_FILE_NAME } from "../../config.ts";
 import { createKeyMaterial } from "../../identity/key-material.ts";
 import type { Cli } from "../cli.ts";
 import { aliasChecks, certificateChecks } from "../doctor/certificates.ts";
-import { check, ok, warning } from "../doctor/check.ts";
+import { AS_OWNER, check, ok, warning, type Finding } from "../doctor/check.ts";
 import { fileChecks, nodeCheck } from "../doctor/files.ts";
 import { listeningChecks, type Running } from "../doctor/listening.ts";
 import { peerChecks } from "../doctor/peers.ts";
+import { webCertificateChecks, type InspectPair } from "../doctor/web-certificate.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
 import { paint, type CliIo } from "../io.ts";
 import { addSettingOptions } from "../setting-options.ts";
@@ -39,8 +41,9 @@ async function examine(cli: Cli, command: Command): Promise<Check[]> {
   );
   return cli.withNode(command, async (client) => {
     const { found, running } = await findNode(client);
-    const [files, ports, peers, certificates, alias, seen] = await Promise.all([
+    const [files, ports, peers, certificates, webCertificate, alias, seen] = await Promise.all([
       fileChecks(config.dataDir, {
+        isRunning: running !== undefined,
         key: keyFile,
         readKey: () => readKey(keyFile),
         tls: join(config.dataDir, TLS_DIRECTORY),
@@ -49,26 +52,42 @@ async function examine(cli: Cli, command: Command): Promise<Check[]> {
       listeningChecks(config, origins, running),
       peerChecks(config.peers),
       certificateChecks(client, running?.status, join(config.dataDir, TLS_DIRECTORY, BUNDLE_FILE)),
+      webCertificateChecks(config, inspectPair, running),
       ownDid(keyFile, running).then((did) => aliasChecks(config, did)),
       running === undefined ? [] : seenByNode(client),
     ]);
-    return [await nodeCheck(), settings, ...files, ...ports, found, ...seen, ...certificates, ...alias, ...peers];
+    return [
+      await nodeCheck(),
+      settings,
+      ...files,
+      ...ports,
+      found,
+      ...seen,
+      ...certificates,
+      ...webCertificate,
+      ...alias,
+      ...peers,
+    ];
   });
 }
 
+/** A registry that is well says at once that it is there. */
+const NODE_MS_MAX = 5_000;
+
 async function findNode(client: AdminClient): Promise<{ found: Check; running: Running | undefined }> {
   let running: Running | undefined;
-  const found = await check("registry", async () => {
+  const look = async (): Promise<Finding> => {
     try {
       const [{ pid }, status] = await Promise.all([client.process(), client.status()]);
       running = { pid, status };
       return ok(`${status.name} runs as process ${pid}`);
     } catch (error) {
       if (!(error instanceof NodeUnreachableError)) throw error;
-      return warning(error.message, "run: registry start");
+      const isOthers = (error.cause as NodeJS.ErrnoException | undefined)?.code === "EACCES";
+      return warning(error.message, isOthers ? AS_OWNER : "run: registry start");
     }
-  });
-  return { found, running };
+  };
+  return { found: await check("registry", look, NODE_MS_MAX), running };
 }
 
 async function seenByNode(client: AdminClient): Promise<readonly Check[]> {
@@ -86,6 +105,17 @@ async function ownDid(keyFile: string, running: Running | undefined): Promise<st
   const seed = await readKey(keyFile).catch(() => undefined);
   return seed && createKeyMaterial(seed).did;
 }
+
+/** As a start reads and checks it. */
+const inspectPair: InspectPair = async (paths, domain) => {
+  try {
+    const { pair, exposure } = await readPair(paths);
+    return { ...checkPair(pair, paths, domain, Date.now()), exposure };
+  } catch (error) {
+    if (error instanceof WebCertificateError) return { found: error.found, fix: error.fix };
+    throw error;
+  }
+};
 
 /** Never makes one. @throws KeyFileError */
 async function readKey(keyFile: string): Promise<Uint8Array | undefined> {

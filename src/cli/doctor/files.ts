@@ -1,8 +1,8 @@
-import { accessSync, constants, readdirSync, statfsSync, statSync, type Stats } from "node:fs";
+import { accessSync, constants, readdirSync, readFileSync, statfsSync, statSync, type Stats } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Check } from "../../api.ts";
 import { plural } from "../text.ts";
-import { check, failed, ok, skipped, warning, type Finding } from "./check.ts";
+import { AS_OWNER, check, failed, ok, skipped, warning, type Finding } from "./check.ts";
 
 /** As package.json asks; the launcher refuses older ones. */
 const NODE_WANTED = [22, 19] as const;
@@ -13,6 +13,8 @@ const OTHERS = 0o077;
 /** As adapters/level lays a data directory out. */
 const STORE_DIRECTORY = "store";
 const STORE_MARKER = "marker";
+/** Of LevelDB: it names the newest list of the store's files. */
+const STORE_POINTER = "CURRENT";
 
 export function nodeCheck(): Promise<Check> {
   return check("node", () => {
@@ -29,6 +31,8 @@ export interface SecretPaths {
   readonly key: string;
   /** Reads the key that is at `key` as a start does. @throws Error whose message is what a start would say */
   readonly readKey: () => Promise<unknown>;
+  /** A running registry looks at its store itself. */
+  readonly isRunning: boolean;
   /** Directory of certificate authorities. */
   readonly tls: string;
   readonly operatorToken: string;
@@ -41,6 +45,7 @@ export function fileChecks(dataDir: string, secrets: SecretPaths): Promise<Check
     check("data-directory", () => checkDirectory(dataDir)),
     check("free-space", () => checkSpace(dataDir)),
     check("key", () => checkKey(dataDir, secrets)),
+    ...(secrets.isRunning ? [] : [check("store-files", () => checkStoreFiles(join(dataDir, STORE_DIRECTORY)))]),
     check("tls", () => checkTls(tls)),
     check("operator-token", () =>
       checkSecret(operatorToken, "the operator's token; it is made by the first start with an HTTPS interface"),
@@ -60,8 +65,8 @@ function checkDirectory(dataDir: string): Finding {
   }
   if (!facts.isDirectory())
     return failed(`${dataDir} is no directory`, "move that file away, or name a directory with --data-dir");
-  if (!isWritable(dataDir))
-    return failed(`${dataDir} cannot be written by this user`, `run as its owner, or: chown -R "$(id -un)" ${dataDir}`);
+  const problem = writeProblem(dataDir);
+  if (problem !== undefined) return unwritable(dataDir, dataDir, problem);
   if (isOpenToOthers(facts))
     return warning(`${dataDir} can be entered by others (mode ${modeOf(facts)})`, `run: chmod 700 ${dataDir}`);
   return ok(dataDir);
@@ -94,8 +99,41 @@ async function checkKey(dataDir: string, { key, readKey }: SecretPaths): Promise
     await readKey();
     return secret;
   } catch (error) {
-    return failed((error as Error).message, `${restore}, as a file that this user may read`);
+    const { message, cause } = error as Error;
+    const isOthers = (cause as NodeJS.ErrnoException | undefined)?.code === "EACCES";
+    return failed(message, isOthers ? AS_OWNER : `${restore}, as a file that this user may read`);
   }
+}
+
+/** Whether a start can open the store, as far as its files tell; opening it would write to it, maybe as another user. */
+function checkStoreFiles(store: string): Finding {
+  const facts = factsOf(store);
+  if (facts === undefined) return skipped(`${store} is not there yet; it is made by the first start`);
+  const restore = "restore the data directory from a backup, or start with a new one and sync again";
+  if (!facts.isDirectory()) return failed(`${store} is no directory`, restore);
+  const problem = writeProblem(store);
+  if (problem !== undefined) return unwritable(store, store, problem);
+  const names = readdirSync(store);
+  for (const path of names.map((name) => join(store, name))) {
+    const closed = accessProblem(path, constants.R_OK | constants.W_OK);
+    if (closed !== undefined) return unwritable(path, store, closed);
+  }
+  if (!names.includes(STORE_POINTER))
+    return hasData(store) ? failed(`${join(store, STORE_POINTER)} is missing`, restore) : skipped(`${store} holds no data yet`);
+  const manifest = readFileSync(join(store, STORE_POINTER), "latin1").trim();
+  if (factsOf(join(store, manifest))?.isFile() !== true || manifest === "")
+    return failed(`${store} is damaged: ${STORE_POINTER} names ${JSON.stringify(manifest)}, which is not there`, restore);
+  return ok(`${plural(names.length, "file")} in ${store}`);
+}
+
+/** @param directory what has to be given to this user as a whole */
+function unwritable(path: string, directory: string, problem: string): Finding {
+  if (problem === "EROFS")
+    return failed(`${path} is on a read-only file system`, "mount it for writing, or name another directory with --data-dir");
+  return failed(
+    `${path} belongs to user ${statSync(path).uid} and cannot be read and written by this user (${problem})`,
+    `run as its owner, or: chown -R "$(id -un)" ${directory}`,
+  );
 }
 
 /** A directory that was only made, and never started, holds a marker at most. */
@@ -136,11 +174,20 @@ function factsOf(path: string): Stats | undefined {
 }
 
 function isWritable(path: string): boolean {
+  return writeProblem(path) === undefined;
+}
+
+/** What keeps files from being listed and made in a directory: a code of the system, or `undefined`. */
+function writeProblem(directory: string): string | undefined {
+  return accessProblem(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+}
+
+function accessProblem(path: string, mode: number): string | undefined {
   try {
-    accessSync(path, constants.W_OK | constants.X_OK);
-    return true;
-  } catch {
-    return false;
+    accessSync(path, mode);
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? "unknown";
   }
 }
 

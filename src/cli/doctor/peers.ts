@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { INTRODUCTION_PATH } from "../../../protocols/http/introduction-documents.ts";
+import { openDescriptor } from "../../../protocols/descriptor/codec.ts";
+import { decodeIntroduction, INTRODUCTION_PATH } from "../../../protocols/http/introduction-documents.ts";
+import { ProtocolError } from "../../../protocols/lib/errors.ts";
 import type { Check } from "../../api.ts";
 import { isUrl } from "../../config.ts";
 import { listenAddress } from "../ports.ts";
@@ -33,16 +35,31 @@ export async function peerChecks(peers: readonly string[]): Promise<Check[]> {
 
 async function lookAtUrl(peer: string): Promise<PeerLook> {
   const url = new URL(peer);
+  const pin = url.hash.slice(1);
   url.hash = "";
   const path = `${url.href.replace(/\/$/, "")}${INTRODUCTION_PATH}`;
   try {
-    const { status, tookMs, aheadMs } = await look(path);
+    const { status, body, tookMs, aheadMs } = await look(path);
     const found = `answers ${status} over HTTPS in ${tookMs.toFixed(0)} ms`;
-    if (status === 200) return { finding: ok(found), aheadMs };
+    if (status === 200) return { finding: checkIntroduction(body, pin, found), aheadMs };
     return { finding: warning(found, `it is no registry, or not ready: open ${path} to see what it says`), aheadMs };
   } catch (error) {
     const fix = "check its name and port, that it runs, and that no firewall stands between";
     return { finding: warning(`is not reached over HTTPS (${whyNot(error)})`, fix) };
+  }
+}
+
+/** Who it says that it is, signed; that it also holds the key of its certificate is proved by the running node alone. */
+function checkIntroduction(body: string, pin: string, found: string): Finding {
+  try {
+    const { did, name } = openDescriptor(decodeIntroduction(Buffer.from(body)).descriptor, Date.now());
+    if (pin === "" || pin === did) return ok(`${found} as ${name}, ${did}`);
+    return warning(`${found} as ${name}, ${did}, but its pin is ${pin}`, "correct the pin, or find out who answers there");
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    const isOfTime = error.code === "expired" || error.code === "not_yet_valid";
+    if (isOfTime) return warning(`${found}: ${error.message}`, "synchronise the clocks with NTP, here and there");
+    return warning(`${found}, and not as a registry does: ${error.message}`, "check host, port and path");
   }
 }
 

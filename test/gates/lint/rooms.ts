@@ -173,7 +173,11 @@ function cliRooms(): Room[] {
       packages: "any",
     },
     { path: `${commands}id.ts`, mayImport: secrets, packages: "any" },
-    { path: `${commands}doctor.ts`, mayImport: secrets, packages: "any" },
+    {
+      path: `${commands}doctor.ts`,
+      mayImport: [...secrets, "src/adapters/system/web-certificate-pair.ts"],
+      packages: "any",
+    },
   ];
 }
 
