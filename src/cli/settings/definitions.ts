@@ -104,7 +104,7 @@ export const SETTINGS: readonly Setting[] = [
     argument: "file",
     kind: "optional",
     help: "private key (PEM) of that certificate",
-    fix: "name a PEM file that only this user can read",
+    fix: "name a PEM file that this user can read, and not everybody",
   },
   {
     field: "svidLifetimeSeconds",
