@@ -76,16 +76,17 @@ export function decodeHello(bytes: Uint8Array): Hello {
 
 /**
  * Both sides of the protocol: sends ours, takes theirs, closes. The channel is aborted on any failure and when `signal` fires.
+ * @param mine absent for a registry that may not speak of itself yet, see the README: it only listens
  * @throws ProtocolError as `decodeHello`, `truncated` when the peer closes without a hello; FramesError; the signal's reason
  */
-export async function exchangeHello(frames: Frames, mine: Hello, signal?: AbortSignal): Promise<Hello> {
+export async function exchangeHello(frames: Frames, mine: Hello | undefined, signal?: AbortSignal): Promise<Hello> {
   const abort = (): void => frames.abort(asError(signal?.reason));
   try {
     signal?.throwIfAborted();
     signal?.addEventListener("abort", abort, { once: true });
-    const ours = encodeHello(mine);
+    const ours = mine && encodeHello(mine);
     // Together: were both sides to send first and read later, two full windows would wait for each other.
-    const [answer] = await Promise.all([frames.receive(), frames.send(ours)]);
+    const [answer] = await Promise.all([frames.receive(), ours && frames.send(ours)]);
     if (answer === undefined) throw new ProtocolError("truncated", "the peer closed the stream without a hello");
     const theirs = decodeHello(answer);
     await frames.close();

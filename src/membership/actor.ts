@@ -59,7 +59,8 @@ export class MembershipActor implements Actor<MembershipMessage> {
     this.#members = new MemberTable(options.registriesMax, options.isFollowed, (did) => this.#forgotten(did));
     this.#announcer = new Announcer(options, tasks, () => this.#greeter.greetAll());
     const received = (peerId: string, hello: Hello): void => this.#helloReceived(peerId, hello);
-    this.#greeter = new Greeter(options, tasks, { members: this.#members, announcer: this.#announcer, received });
+    const overheard = (peerId: string, hello: Hello): void => this.#hello(peerId, hello);
+    this.#greeter = new Greeter(options, tasks, { members: this.#members, announcer: this.#announcer, received, overheard });
     this.#dialler = new Dialler(options, tasks, this.#members);
     this.#prober = new Prober(options, tasks, this.#members);
     this.#operator = new Operator(options, tasks, this.#members, {

@@ -24,6 +24,8 @@ export class Greeter {
   readonly #members: MemberTable;
   readonly #announcer: Announcer;
   readonly #received: (peerId: string, hello: Hello) => void;
+  readonly #overheard: (peerId: string, hello: Hello) => void;
+  #hasSpoken = false;
   /** Newest heads of our replicas, by DID. */
   readonly #replicated = new Map<string, SignedHead>();
 
@@ -33,7 +35,10 @@ export class Greeter {
     parts: {
       readonly members: MemberTable;
       readonly announcer: Announcer;
+      /** Hellos were exchanged. */
       readonly received: (peerId: string, hello: Hello) => void;
+      /** We heard theirs, and they have yet to hear ours. */
+      readonly overheard: (peerId: string, hello: Hello) => void;
     },
   ) {
     this.#options = options;
@@ -41,6 +46,7 @@ export class Greeter {
     this.#members = parts.members;
     this.#announcer = parts.announcer;
     this.#received = parts.received;
+    this.#overheard = parts.overheard;
   }
 
   replicated(did: string, head: SignedHead): void {
@@ -59,7 +65,13 @@ export class Greeter {
 
   /** Greets those who could not be greeted before we had a descriptor. */
   greetAll(): void {
-    for (const member of this.#members.all()) if (member.connected) this.#greet(member.peerId);
+    for (const member of this.#members.all()) {
+      if (!member.connected) continue;
+      // Until now we could only listen.
+      if (!this.#hasSpoken) member.greeted = false;
+      this.#greet(member.peerId);
+    }
+    this.#hasSpoken = true;
   }
 
   /** What we would say to this peer now; `undefined` before we know it ourselves. */
@@ -80,9 +92,19 @@ export class Greeter {
   }
 
   #greet(peerId: string): void {
-    const member = this.#members.byPeer(peerId);
     const mine = this.hello(peerId);
-    if (member?.connected !== true || member.greeted || mine === undefined) return;
+    // Our descriptor is there in a moment, unless we were restored and have to hear first what we signed.
+    if (mine === undefined) this.#tasks.later(HELLO_TURN_MS, () => this.#listen(peerId));
+    else this.#exchange(peerId, mine, this.#received);
+  }
+
+  #listen(peerId: string): void {
+    if (this.#announcer.descriptor === undefined) this.#exchange(peerId, undefined, this.#overheard);
+  }
+
+  #exchange(peerId: string, mine: Hello | undefined, then: (peerId: string, hello: Hello) => void): void {
+    const member = this.#members.byPeer(peerId);
+    if (member?.connected !== true || member.greeted) return;
     member.greeted = true;
     const { network, clock, log } = this.#options;
     this.#tasks.task(
@@ -92,7 +114,7 @@ export class Greeter {
         return await exchangeHello(frames, mine, deadline.signal);
       },
       (outcome) => {
-        if (outcome.ok) return this.#received(peerId, outcome.value);
+        if (outcome.ok) return then(peerId, outcome.value);
         member.greeted = false;
         log.debug("a hello failed", { peerId, error: outcome.error });
         const waitMs = HELLO_TURN_MS * 2 ** Math.min(member.helloFailures, HELLO_DOUBLINGS_MAX);

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { SETTLE_MS } from "../../src/node.ts";
-import type { MemoryStore } from "../../src/adapters/memory/store.ts";
+import { MemoryStore } from "../../src/adapters/memory/store.ts";
 import { copyOf, names, World, type TestNode } from "../node/harness.ts";
+
+/** Sooner than any announcement or heartbeat. */
+const SOON_MS = 3_000;
 
 /** A registry with followers, a copy of its disk, and what it signed after the copy was made. */
 async function copied(world: World): Promise<{ a: TestNode; b: TestNode; c: TestNode; copy: MemoryStore }> {
@@ -53,6 +56,36 @@ describe("threats: restored and copied data directories", () => {
       await moved.add("since");
       assert.equal((await moved.node.status()).catalog.epoch, 0);
       await world.synced(b, moved);
+      world.assertNoContradiction();
+    });
+  });
+
+  it("T53 a registry of which only the key is left learns what it signed before it signs, time and again", async () => {
+    const world = new World("t53 key alone");
+    await world.run(async () => {
+      const { a, b, c, copy } = await copied(world);
+      const others = { unsure: true, peers: [b, c] };
+      let restored = await world.restart(a, copy);
+      await world.synced(b, restored);
+      let epoch = 0;
+      for (let times = 0; times < 4; times++) {
+        world.kill(restored);
+        restored = await world.restart(a, new MemoryStore(), others);
+        // It follows the others while it waits.
+        for (const home of [b, c]) await world.synced(restored, home, SETTLE_MS / 2);
+        assert.match((await restored.node.status()).catalog.paused ?? "", /copied or restored/);
+        await restored.add(`since-${times}`);
+        const { catalog } = await restored.node.status();
+        assert.ok(catalog.epoch > epoch, `epoch ${catalog.epoch} after ${epoch}`);
+        assert.equal(catalog.paused, null);
+        epoch = catalog.epoch;
+        for (const follower of [b, c]) assert.equal((await world.synced(follower, restored, SOON_MS)).agents, 1);
+      }
+      // It named the last checkpoint that its peers had seen each time.
+      for (const node of [b, c]) {
+        assert.equal(node.logs(/without naming/).length, 0);
+        assert.equal((await node.node.status()).evidence, 0);
+      }
       world.assertNoContradiction();
     });
   });

@@ -137,6 +137,17 @@ describe("the hello exchange", () => {
     assert.ok(a.closed && b.closed);
   });
 
+  it("T53 lets one who may not speak yet listen: it gets the other's message, and the other an end", async () => {
+    const [a, b] = RendezvousFrames.pair();
+    const speaking = exchangeHello(b, hello("b"));
+    const [heard] = await Promise.all([
+      exchangeHello(a, undefined),
+      assert.rejects(speaking, (error) => error instanceof ProtocolError && error.code === "truncated"),
+    ]);
+    assert.deepEqual(Buffer.from(heard.descriptor).toString(), "b");
+    assert.ok(a.closed);
+  });
+
   it("T36 says so when the peer closes without a word", async () => {
     const [a, b] = RendezvousFrames.pair();
     const exchange = exchangeHello(a, hello("a"));
