@@ -166,6 +166,8 @@ export type ContactProblemCode =
   /** The descriptor is of another time: the clocks differ. */
   | "clock"
   | "wrong_pin"
+  /** It says who it is, and does not take this registry: its operator removed it there, or it takes no more. */
+  | "refused_by_peer"
   | "own_address"
   /** The operator removed the registry that answers. */
   | "removed"

@@ -2,7 +2,7 @@ import { openDescriptor } from "../../protocols/descriptor/codec.ts";
 import { AbortAfter } from "../ports/abort-after.ts";
 import { NodeError, type ContactProblem, type NodeErrorCode, type PeerContact } from "../api.ts";
 import type { Introduction } from "../../protocols/http/introduction-documents.ts";
-import type { Web } from "../ports/web.ts";
+import { WebError, type Web } from "../ports/web.ts";
 import { contactProblem, isPassing, problemOf } from "./contact-problem.ts";
 import type { MembershipOptions } from "./options.ts";
 import { MembershipPart } from "./part.ts";
@@ -121,7 +121,7 @@ export class Introductions extends MembershipPart {
       const { url, pin, did, attemptedAtMs, busy, atMs } = named;
       const isMet = this.#isMet(did);
       // Met in another way since; but a pin that names somebody else is still wrong.
-      const problem = isMet && named.problem?.code !== "wrong_pin" ? undefined : named.problem;
+      const problem = isMet && named.problem?.code !== "wrong_pin" ? undefined : (named.problem ?? this.#announcing(named));
       const isAsked = !busy && !isMet && atMs !== Number.POSITIVE_INFINITY;
       return {
         ...{ address: url, pin: pin ?? null, did: did ?? null, problem: problem ?? null },
@@ -218,6 +218,14 @@ export class Introductions extends MembershipPart {
     }
   }
 
+  /** Who it is was said; then it did not take who we are. */
+  #announcing({ url, did }: NamedUrl): ContactProblem | undefined {
+    const error = did === undefined ? undefined : this.members.get(did)?.web.problem;
+    if (error === undefined) return undefined;
+    if (!(error instanceof WebError) || error.code !== "refused") return problemOf(url, error);
+    return contactProblem("refused_by_peer", error.message, "ask its operator, who may have removed this registry there");
+  }
+
   #isMet(did: string | undefined): boolean {
     const member = did === undefined ? undefined : this.members.get(did);
     return member !== undefined && isMet(member);
@@ -239,5 +247,5 @@ const CODES: Readonly<Partial<Record<ContactProblem["code"], NodeErrorCode>>> = 
 
 function nodeError({ url }: NamedUrl, { code, reason, fix }: ContactProblem): NodeError {
   const text = reason.includes(url) ? reason : `${url}: ${reason}`;
-  return new NodeError(CODES[code] ?? "refused", `${text}: ${fix}`);
+  return new NodeError(CODES[code] ?? "refused", `${text}; ${fix}`);
 }

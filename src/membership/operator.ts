@@ -102,7 +102,7 @@ export class Operator extends MembershipPart {
       // Which of several addresses leads to somebody else cannot be told.
       if (problem?.code === "wrong_pin" && addressesOf(member).length === 1) {
         undo(member);
-        return reply.reject(new NodeError("refused", `${problem.reason}: ${problem.fix}`));
+        return reply.reject(new NodeError("refused", `${problem.reason}; ${problem.fix}`));
       }
       if (problem !== undefined) return done(member.did, problem);
       if (clock.monotonic() >= untilMs) return done(member.did, noAnswer(address));

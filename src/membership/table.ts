@@ -54,6 +54,8 @@ export interface WebContact {
   /** Whether a request is under way. */
   busy: boolean;
   failures: number;
+  /** Why the newest announcement failed; `undefined` when it did not. */
+  problem: Error | undefined;
   announceAtMs: number;
   pollAtMs: number;
 }
@@ -103,7 +105,7 @@ export class MemberTable {
       dialProblem: undefined,
       ...{ probeFailures: 0, greeted: false, helloFailures: 0 },
       web: {
-        ...{ peer: undefined, busy: false, failures: 0 },
+        ...{ peer: undefined, busy: false, failures: 0, problem: undefined },
         ...{ announceAtMs: Number.NEGATIVE_INFINITY, pollAtMs: Number.NEGATIVE_INFINITY },
       },
     };

@@ -147,7 +147,7 @@ export class WebContacts extends MembershipPart {
         if ("hello" in outcome) {
           contact.announceAtMs = this.#soon(WEB_ANNOUNCE_MS * this.#factor(member));
           if (contact.peer === undefined) contact.pollAtMs = nowMs;
-          Object.assign(contact, { peer: contact.peer ?? peer, failures: 0 });
+          Object.assign(contact, { peer: contact.peer ?? peer, failures: 0, problem: undefined });
           noteRtt(member, nowMs - startedMs);
           this.#parts.received(member, outcome.hello);
           this.#settle(member);
@@ -164,6 +164,7 @@ export class WebContacts extends MembershipPart {
         log.debug("a registry could not be met over the web", { did: member.did, url: peer.url, error });
         const waitMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** contact.failures) * this.#factor(member);
         contact.failures += 1;
+        contact.problem = error;
         contact.announceAtMs = nowMs + waitMs * (0.5 + this.options.random.unit());
         contact.peer = undefined;
         this.report();

@@ -90,7 +90,7 @@ describe("what came of joining", () => {
       web.refusals.set(a.url, new WebError("wrong_identity", "the certificate is nobody's"));
       await assert.rejects(b.node.addPeer(a.url), {
         code: "refused",
-        message: /a\.example.*nobody's: find out who answers there/,
+        message: /a\.example.*nobody's; find out who answers there/,
       });
       assert.equal(await contact(b, a.url), undefined);
       const again = await web.start("b", { disk: world.kill(b) });
@@ -132,6 +132,23 @@ describe("what came of joining", () => {
       const b = await web.start("b", { peers });
       assert.equal((await b.node.status()).contacts.length, PEER_URLS_MAX);
       await assert.rejects(b.node.addPeer("https://one-more.example"), { code: "overloaded" });
+    }),
+  );
+
+  it(
+    "a registry that says who it is, and does not take us, shows so",
+    inWorld("join refused", async (web, world) => {
+      const [a, b] = [await web.start("a"), await web.start("b", { peers: ["https://a.example"] })];
+      await world.until("contact", async () => (await a.peer(b.did))?.connected);
+      await a.node.removePeer(b.did);
+      const seen = await world.until("the refusal", async () => {
+        const one = await contact(b, a.url);
+        return one?.state === "refused" && one;
+      });
+      assert.equal(seen.problem?.code, "refused_by_peer");
+      assert.match(seen.problem?.reason ?? "", /operator of this registry removed yours/);
+      await a.node.addPeer(b.url);
+      await world.until("contact again", async () => (await contact(b, a.url))?.problem === null);
     }),
   );
 
