@@ -41,11 +41,7 @@ describe("facade: agents and the admin API on a server", () => {
   /** Holds each answer against the description that the server gives of itself. */
   const ask = async (sending: Sending, session: ClientHttp2Session = open()): Promise<Received> => {
     const answer = await send(session, sending);
-    const { method = "GET", path } = sending;
-    if (method === "HEAD") return answer;
-    const headers = new Map(Object.entries(answer.headers).map(([name, value]) => [name, String(value)]));
-    const [target = ""] = path.split("?");
-    described.check({ method, path: target, status: answer.status, headers, body: answer.body });
+    if (sending.method !== "HEAD") described.checkExchange(sending, answer);
     return answer;
   };
   const code = ({ status, problem }: Received): [number, string | undefined] => [status, problem?.code];

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { z } from "zod";
 import { openApiDocument } from "../../src/facade/openapi.ts";
 import type { Route } from "../../src/facade/route.ts";
+import type { Received, Sending } from "./harness.ts";
 
 /** The parts of OpenAPI 3.1 that are used here; members that are not named are mistakes. */
 const reference = z.strictObject({ $ref: z.string().startsWith("#/components/") });
@@ -147,6 +148,12 @@ export class Described {
     const [, media] = types.find(([each]) => each === type) ?? [];
     assert.ok(media !== undefined, `${at}: ${type} is not described`);
     if (media.schema !== undefined) this.checker(media.schema).parse(JSON.parse(Buffer.from(body).toString()));
+  }
+
+  /** The same of an exchange over HTTP/2. */
+  checkExchange({ method: asked = "GET", path }: Sending, { status, headers, body }: Received): void {
+    const texts = new Map(Object.entries(headers).map(([name, value]) => [name, String(value)]));
+    this.check({ method: asked, path: path.replace(/\?.*/, ""), status, headers: texts, body });
   }
 
   #find(place: string): unknown {

@@ -1,14 +1,19 @@
 import assert from "node:assert/strict";
 import { connect } from "node:http2";
 import { completeAgent } from "../../protocols/http/agent-input.ts";
+import { CATALOG_SYNC_PATH } from "../../protocols/http/catalog-page.ts";
 import { namedSchemas } from "../../src/facade/openapi-schemas.ts";
 import { agent } from "../node/harness.ts";
 import { Described } from "./described.ts";
-import { send } from "./harness.ts";
+import { send, ServedRegistry, signed, TestRegistry, type Sending } from "./harness.ts";
 import { serveNode } from "./served-node.ts";
 
 /** Operations that anybody may ask at any rate. */
 const UNLIMITED: readonly string[] = ["get /healthz", "get /readyz"];
+
+function changed(request: Required<Sending>, headers: Readonly<Record<string, string>>): Sending {
+  return { ...request, headers: { ...request.headers, ...headers } };
+}
 
 describe("the facade: its description", () => {
   let described: Described;
@@ -85,6 +90,39 @@ describe("the facade: its description", () => {
     }
     const limit = operations.get("get /agents")?.parameters?.find(({ name }) => name === "limit")?.schema;
     assert.deepEqual(limit, { type: "integer", minimum: 1, maximum: 1_000, default: 100 });
+  });
+
+  it("holds for what registries are answered, and for what anybody may read", async () => {
+    const peer = await TestRegistry.create("peer");
+    const server = await ServedRegistry.start({ requestsPerMinute: 3 });
+    try {
+      server.node.knows(peer);
+      const stranger = await TestRegistry.create("stranger");
+      const sync = (body: string, sender = peer): Required<Sending> =>
+        signed(sender, server, { path: CATALOG_SYNC_PATH, body: Buffer.from(body) });
+      const replayed = sync("{}");
+      const exchanges: (readonly [status: number, as: TestRegistry | undefined, sending: Sending])[] = [
+        [404, peer, replayed],
+        [401, peer, replayed],
+        [401, undefined, sync("{}")],
+        [401, peer, { method: "POST", path: CATALOG_SYNC_PATH, body: "{}" }],
+        [403, stranger, sync("{}", stranger)],
+        [421, peer, changed(sync("{}"), { "x-registry-audience": peer.identity.did })],
+        [415, peer, changed(sync("{}"), { "content-type": "text/plain" })],
+        [429, peer, sync("{}")],
+        ...["/federation/public", "/.well-known/did.json", "/.well-known/agent-registry.json", "/healthz", "/readyz"].map(
+          (path) => [200, undefined, { path }] as const,
+        ),
+        [200, undefined, { path: "/.well-known/spiffe/bundle.json" }],
+      ];
+      for (const [status, as, sending] of exchanges) {
+        const answer = await send(server.connect(as), sending);
+        assert.equal(answer.status, status, `${sending.path}: ${answer.body.toString()}`);
+        described.checkExchange(sending, answer);
+      }
+    } finally {
+      await server.stop();
+    }
   });
 
   it("refuses two schemas of one name", () => {
