@@ -15,12 +15,15 @@ export interface TurnBounds {
   /** Requests that wait: of one asker; of all named ones, and of all others. */
   readonly waitingPerAskerMax: number;
   readonly waitingMax: number;
+  /** Who has waited so long is told to come again. */
+  readonly waitMsMax: number;
 }
 
 const PAGES: TurnBounds = {
   inWorkMax: PAGES_IN_WORK_MAX,
   waitingPerAskerMax: PAGES_WAITING_PER_REGISTRY_MAX,
   waitingMax: PAGES_WAITING_MAX,
+  waitMsMax: PAGE_WAIT_MS_MAX,
 };
 
 interface Waiting {
@@ -67,7 +70,7 @@ export class PageTurns {
           resolve();
         },
       };
-      const cancel: CancelTimer = this.#clock.after(PAGE_WAIT_MS_MAX, () => {
+      const cancel: CancelTimer = this.#clock.after(this.#bounds.waitMsMax, () => {
         if (this.#waiting.delete(one)) reject(busyProblem("others' pages come first: try again later"));
       });
       this.#waiting.add(one);

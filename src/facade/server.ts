@@ -116,6 +116,7 @@ class FacadeServer implements Facade {
     const recognition = new Recognition(services);
     this.#connections.recogniseBy((connection) => recognition.recognise(connection));
     const shedding = new Shedding(() => context.pressure.eventLoop());
+    for (const end of ["secureConnection", "tlsClientError"]) this.#server.on(end, () => shedding.handshake());
     const app = new App({
       ...{ server: this.#server, connections: this.#connections, pending: this.#pending, services, shedding },
     });

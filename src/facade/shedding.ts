@@ -12,8 +12,11 @@ const PERIOD_MS = 1_000;
 const STANDINGS = ["wanted", "reader", "stranger"] as const;
 export type Standing = (typeof STANDINGS)[number];
 
-/** CPU of one request in that of a read: a signed one needs a check of its signature, a durable nonce and a signed answer. */
+/** CPU in that of a read: a signed request needs a check of its signature, a durable nonce and a signed answer. */
 const COSTS: Readonly<Record<Standing, number>> = { wanted: 8, reader: 1, stranger: 8 };
+const HANDSHAKE_COST = 25;
+/** So many reads in a second, or what costs the same, take no tenth of a core: those who are trusted more do not lose them. */
+const SPARED_COST = 500;
 
 interface Part {
   /** Of its requests, SHARE_FLOOR to 1. */
@@ -30,12 +33,19 @@ interface Part {
  */
 export class Shedding {
   readonly #pressure: () => number;
+  /** Since the pressure was read last. */
+  #handshakes = 0;
   readonly #parts: Readonly<Record<Standing, Part>> = { wanted: fullPart(), reader: fullPart(), stranger: fullPart() };
   #readAtMs = -Infinity;
 
   /** @param pressure above 1 is too much; read once a second */
   constructor(pressure: () => number) {
     this.#pressure = pressure;
+  }
+
+  /** A TLS handshake was done, for whomever. */
+  handshake(): void {
+    this.#handshakes += 1;
   }
 
   /** Whether a request may be served at monotonic time `nowMs`. */
@@ -53,20 +63,24 @@ export class Shedding {
     const periods = Math.floor((nowMs - this.#readAtMs) / PERIOD_MS);
     if (periods < 1) return;
     this.#readAtMs = nowMs;
-    if (this.#pressure() > 1) this.#shrink();
+    if (this.#pressure() > 1) this.#shrink(periods);
     // While nobody asked there was nothing to shed, and the shares grew; pressure is known of this moment alone.
     else for (const part of Object.values(this.#parts)) part.share = Math.min(1, part.share + periods * SHARE_STEP);
+    this.#handshakes = 0;
     for (const part of Object.values(this.#parts)) part.asked = 0;
   }
 
   /**
-   * What is left goes to the most trusted first. Work is counted and not requests, else a few dear ones would send away many cheap
-   * ones; and who is at the floor takes nothing from the others, as to send those away would help nobody.
+   * Strangers always give way. What is left goes to the most trusted first, so that the others are cut where they are the load
+   * themselves, and not for those who are at their floor or shake hands. Work is counted and not requests, else a few dear ones
+   * would send away many cheap ones.
    */
-  #shrink(): void {
+  #shrink(periods: number): void {
     const work = (standing: Standing): number => this.#parts[standing].asked * COSTS[standing];
     const served = STANDINGS.reduce((sum, standing) => sum + work(standing) * this.#parts[standing].share, 0);
-    let left = served * SHRINK;
+    const { stranger } = this.#parts;
+    stranger.share = Math.max(SHARE_FLOOR, stranger.share * SHRINK);
+    let left = Math.max(SPARED_COST * periods, (served + this.#handshakes * HANDSHAKE_COST) * SHRINK);
     for (const standing of STANDINGS) {
       const [part, asked] = [this.#parts[standing], work(standing)];
       if (asked > 0) part.share = Math.max(SHARE_FLOOR, Math.min(part.share, left / asked));

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { connect } from "node:http2";
 import { encodePageRequest, PAGE_REQUEST_BYTES_MAX } from "../../protocols/http/catalog-documents.ts";
 import { CATALOG_SYNC_PATH, PAGE_CHANGES_MAX, type CatalogPage, type PageRequest } from "../../protocols/http/catalog-page.ts";
 import { verifyCatalogPage } from "../../protocols/http/verify-page.ts";
@@ -14,7 +13,8 @@ import { PAGES_WAITING_PER_REGISTRY_MAX } from "../../src/facade/page-turns.ts";
 import type { Web, WebPeer } from "../../src/ports/web.ts";
 import { silentLog } from "../admin/map-node.ts";
 import { agent, names } from "../node/harness.ts";
-import { clock, send, signed, TestRegistry, type Received, type ServedRegistry } from "./harness.ts";
+import { http2To, send, signedBy, type Received } from "./client.ts";
+import { clock, TestRegistry } from "./harness.ts";
 import { serveNode, type ServedNode } from "./served-node.ts";
 
 const AGENTS = 10_000;
@@ -59,14 +59,13 @@ class Follower {
   /** So many requests for one page, as an answer with its headers each. */
   async flood(request: PageRequest | Uint8Array, times: number): Promise<Received[]> {
     const { url, node } = this.#home;
-    const receiver = { authority: new URL(url).host, registry: { did: node.identity().did } } as ServedRegistry;
-    const { certificate: cert, key } = this.#self.credentials.svid();
-    const session = connect(url, { rejectUnauthorized: false, servername: "localhost", cert, key });
+    const receiver = { authority: new URL(url).host, did: node.identity().did };
+    const session = http2To(Number(new URL(url).port), { present: this.#self.credentials.svid() });
     const body = request instanceof Uint8Array ? request : encodePageRequest(request);
     const answers: Received[] = [];
     while (answers.length < times && !answers.some(({ status }) => status === 429)) {
       const some = Array.from({ length: AT_ONCE }, () =>
-        send(session, signed(this.#self, receiver, { path: CATALOG_SYNC_PATH, body })),
+        send(session, signedBy(this.#self.identity, receiver, { path: CATALOG_SYNC_PATH, body })),
       );
       answers.push(...(await Promise.all(some)));
     }

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { ClientHttp2Session } from "node:http2";
 import { connect as connectTcp, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
 import { z } from "zod";
 import type { Route } from "../../src/facade/route.ts";
 import type { Svid } from "../../src/ports/credentials.ts";
+import { handshake } from "./client.ts";
 import { send, ServedRegistry, TestCredentials, TestRegistry } from "./harness.ts";
 
 const BOUNDS = { total: 12, reserved: 4 };
@@ -34,7 +34,7 @@ describe("the facade: places for connections", () => {
   });
 
   function connect(network: string, as?: TestRegistry | Svid): ClientHttp2Session {
-    return server.connect(as, { localAddress: `${network}.1` });
+    return server.connect(as, { address: `${network}.1` });
   }
 
   /** A connection that has been served and asks for nothing. */
@@ -76,10 +76,8 @@ describe("the facade: places for connections", () => {
   });
 
   it("an idle HTTP/1.1 connection gives way, too", async () => {
-    const options = { host: "127.0.0.1", port: server.facade.port, localAddress: `${WIDE}.1`, rejectUnauthorized: false };
-    const socket = connectTls({ ...options, ALPNProtocols: ["http/1.1"], servername: "localhost" });
+    const socket = await handshake(server.facade.port, { address: `${WIDE}.1`, tls: { ALPNProtocols: ["http/1.1"] } });
     sockets.push(socket);
-    await once(socket, "secureConnect");
     socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     await once(socket, "data");
     for (let i = 1; i < ORDINARY; i++) await idle(WIDE);
@@ -104,12 +102,14 @@ describe("the facade: places for connections", () => {
   });
 
   it("handshakes that fill the reserve give way to that of whom the operator named", async () => {
-    await busy(ORDINARY);
+    const answers = await busy(ORDINARY);
     const [oldest] = await handshakes(BOUNDS.reserved);
     assert.ok(oldest);
     await Promise.all([once(oldest, "close"), idle(NARROW, named)]);
     await handshakes(BOUNDS.total);
     await idle(NARROW, named);
+    holding.release();
+    await Promise.all(answers);
   });
 });
 

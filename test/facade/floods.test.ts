@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { connect as tlsConnect } from "node:tls";
 import { createSecureServer } from "node:http2";
 import { connect as tcpConnect, Socket } from "node:net";
 import { once } from "node:events";
@@ -28,6 +27,7 @@ import {
   setting,
   SETTING_INITIAL_WINDOW_SIZE,
 } from "./frames.ts";
+import { handshake } from "./client.ts";
 import { send, ServedRegistry } from "./harness.ts";
 import { TestClock } from "./test-clock.ts";
 
@@ -134,13 +134,7 @@ describe("the facade: floods", () => {
   });
 
   it("T21 HTTP/1.1 headers beyond the bound are refused", async () => {
-    const socket = tlsConnect({
-      host: "127.0.0.1",
-      port: server.facade.port,
-      rejectUnauthorized: false,
-      ALPNProtocols: ["http/1.1"],
-    });
-    await once(socket, "secureConnect");
+    const socket = await handshake(server.facade.port, { tls: { ALPNProtocols: ["http/1.1"] } });
     socket.write(`GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: ${"a".repeat(20_000)}\r\n\r\n`);
     const [answer] = (await once(socket, "data")) as [Buffer];
     assert.match(answer.toString(), /^HTTP\/1\.1 (?:400|431) /);
@@ -207,13 +201,7 @@ describe("the facade: floods", () => {
   });
 
   it("T24 HTTP/1.1: headers that come slowly end the connection", async () => {
-    const socket = tlsConnect({
-      host: "127.0.0.1",
-      port: server.facade.port,
-      rejectUnauthorized: false,
-      ALPNProtocols: ["http/1.1"],
-    });
-    await once(socket, "secureConnect");
+    const socket = await handshake(server.facade.port, { tls: { ALPNProtocols: ["http/1.1"] } });
     socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n");
     socket.resume();
     await once(socket, "close");

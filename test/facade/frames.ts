@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { connect, type TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
+import { handshake } from "./client.ts";
 
 /** HTTP/2 by hand (RFC 9113), for what no client library would send. */
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -46,7 +47,7 @@ function text(value: string): Buffer {
 export interface RawTarget {
   readonly facade: { readonly port: number };
   /** As whom the connection comes. */
-  readonly localAddress?: string;
+  readonly address?: string;
 }
 
 /** One connection, after the preface. */
@@ -65,18 +66,9 @@ export class RawConnection {
   }
 
   static async open(server: RawTarget, ...settings: readonly Buffer[]): Promise<RawConnection> {
-    const socket = connect({
-      ...{
-        host: "127.0.0.1",
-        port: server.facade.port,
-        rejectUnauthorized: false,
-        ALPNProtocols: ["h2"],
-        servername: "localhost",
-        localAddress: server.localAddress,
-      },
-    });
+    const tls = { ALPNProtocols: ["h2"] };
+    const socket = await handshake(server.facade.port, { address: server.address, tls });
     const connection = new RawConnection(socket);
-    await once(socket, "secureConnect");
     socket.write(Buffer.concat([Buffer.from(PREFACE), frame(FRAME.settings, 0, 0, Buffer.concat(settings))]));
     return connection;
   }

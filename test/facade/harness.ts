@@ -1,10 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { connect, type ClientHttp2Session, type IncomingHttpHeaders, type SecureClientSessionOptions } from "node:http2";
+import type { ClientHttp2Session } from "node:http2";
+import type { ConnectionOptions } from "node:tls";
 import { encodeBundle } from "../../protocols/bundle/bundle.ts";
-import { signDescriptor } from "../../protocols/descriptor/codec.ts";
 import type { PageRefusal } from "../../protocols/http/catalog-page.ts";
-import { signRequest } from "../../protocols/http/signed-request.ts";
-import { certificateIssuer } from "../../src/adapters/certificates/issuer.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
 import { systemClock } from "../../src/adapters/system/clock.ts";
 import { systemRandom } from "../../src/adapters/system/random.ts";
@@ -21,10 +19,12 @@ import type { Credentials, Svid } from "../../src/ports/credentials.ts";
 import type { Log } from "../../src/ports/log.ts";
 import type { Store } from "../../src/ports/store.ts";
 import { Rate } from "../../src/facade/rate.ts";
+import { http2To, signedBy, type Sending, type Signing } from "./client.ts";
+import { descriptorOf, HOUR_MS, leafOf, newAuthority, validFor } from "./registry-documents.ts";
+
+export { send, type Received, type Sending } from "./client.ts";
 
 export const clock: Clock = systemClock();
-const HOUR_MS = 3_600_000;
-const DAY_MS = 86_400_000;
 export const OPERATOR_TOKEN = "token-of-the-operator";
 
 /** Credentials over real certificates, rotated by hand. */
@@ -43,7 +43,7 @@ export class TestCredentials implements Credentials {
 
   static async create(identity: RegistryIdentity, lifetimeMs: number = HOUR_MS): Promise<TestCredentials> {
     const authority = await newAuthority(identity);
-    const svid = await leaf(identity, authority, `/registry/${identity.name}`, lifetimeMs);
+    const svid = await leafOf(identity, authority, validFor(lifetimeMs));
     return new TestCredentials(identity, authority, svid);
   }
 
@@ -62,7 +62,7 @@ export class TestCredentials implements Credentials {
   }
 
   issue({ path, lifetimeMs }: { path: string; lifetimeMs: number }): Promise<Svid> {
-    return leaf(this.identity, this.#authority, path, lifetimeMs);
+    return leafOf(this.identity, this.#authority, validFor(lifetimeMs), path);
   }
 
   close(): void {
@@ -71,7 +71,7 @@ export class TestCredentials implements Credentials {
 
   /** A new leaf of the same authority. */
   async rotate(lifetimeMs: number = HOUR_MS): Promise<void> {
-    this.#svid = await leaf(this.identity, this.#authority, `/registry/${this.identity.name}`, lifetimeMs);
+    this.#svid = await leafOf(this.identity, this.#authority, validFor(lifetimeMs));
     for (const listener of this.#listeners) listener("svid");
   }
 
@@ -82,18 +82,6 @@ export class TestCredentials implements Credentials {
     await this.rotate();
     for (const listener of this.#listeners) listener("bundle");
   }
-}
-
-function newAuthority(identity: RegistryIdentity): Promise<Authority> {
-  const nowMs = clock.now();
-  const validity = { notBeforeMs: nowMs - HOUR_MS, notAfterMs: nowMs + 7 * DAY_MS };
-  return certificateIssuer(identity.trustDomain, systemRandom()).createAuthority(validity);
-}
-
-function leaf(identity: RegistryIdentity, authority: Authority, path: string, lifetimeMs: number): Promise<Svid> {
-  const nowMs = clock.now();
-  const request = { path, names: ["localhost", "127.0.0.1"], notBeforeMs: nowMs - 60_000, notAfterMs: nowMs + lifetimeMs };
-  return certificateIssuer(identity.trustDomain, systemRandom()).createLeaf(authority, request);
 }
 
 /** A registry as others see it: its key, its certificates and its descriptor. */
@@ -116,15 +104,7 @@ export class TestRegistry {
   }
 
   descriptor(urls: readonly string[] = []): Uint8Array {
-    const { did, name, peerId, spiffeId } = this.identity;
-    const nowMs = clock.now();
-    return signDescriptor(
-      {
-        ...{ did, name, peerId, spiffeId, multiaddrs: [], sequence: 1, issuedAt: nowMs, expiresAt: nowMs + DAY_MS },
-        ...{ catalog: { epoch: 0 }, facade: { urls }, bundle: this.credentials.bundle() },
-      },
-      (bytes) => this.identity.sign(bytes),
-    );
+    return descriptorOf(this.identity, { sequence: 1, facade: { urls }, bundle: this.credentials.bundle() });
   }
 }
 
@@ -260,14 +240,13 @@ export class ServedRegistry {
     return `127.0.0.1:${this.facade.port}`;
   }
 
-  /** A session that presents the certificate of `registry`, or another one. */
-  connect(registry?: TestRegistry | Svid, options: SecureClientSessionOptions = {}): ClientHttp2Session {
-    const svid = registry instanceof TestRegistry ? registry.credentials.svid() : registry;
-    const session = connect(`https://${this.authority}`, {
-      ...{ rejectUnauthorized: false, servername: "localhost", ...options },
-      ...(svid && { cert: svid.certificate, key: svid.key }),
-    });
-    session.on("error", () => undefined);
+  /** A session that presents the certificate of `registry`, or another one. @param tls with `address`, as of `Connecting` */
+  connect(
+    registry?: TestRegistry | Svid,
+    { address, ...tls }: ConnectionOptions & { address?: string } = {},
+  ): ClientHttp2Session {
+    const present = registry instanceof TestRegistry ? registry.credentials.svid() : registry;
+    const session = http2To(this.facade.port, { present, address, tls });
     this.#sessions.push(session);
     return session;
   }
@@ -278,72 +257,13 @@ export class ServedRegistry {
   }
 }
 
-export interface Received {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly rawHeaders: readonly string[];
-  readonly body: Buffer;
-  readonly problem: { readonly code: string; readonly detail: string } | undefined;
-}
-
-export interface Sending {
-  readonly method?: string;
-  readonly path: string;
-  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
-  readonly body?: Uint8Array | string;
-}
-
-/** One exchange over HTTP/2. */
-export function send(session: ClientHttp2Session, { method = "GET", path, headers = {}, body }: Sending): Promise<Received> {
-  return new Promise((resolve, reject) => {
-    const stream = session.request({ ":method": method, ":path": path, ...headers } as Record<string, string>, {
-      endStream: body === undefined,
-    });
-    const chunks: Buffer[] = [];
-    let received: { headers: IncomingHttpHeaders; raw: readonly string[] } | undefined;
-    stream.on("response", (got, _flags, raw: readonly string[]) => (received = { headers: got, raw }));
-    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-    stream.on("error", reject);
-    stream.on("close", () => {
-      if (received === undefined) return reject(new Error(`no answer; stream closed with code ${stream.rstCode}`));
-      const bytes = Buffer.concat(chunks);
-      resolve({
-        ...{ status: Number(received.headers[":status"]), headers: received.headers, rawHeaders: received.raw, body: bytes },
-        problem: problemIn(received.headers, bytes),
-      });
-    });
-    if (body !== undefined) stream.end(body);
-  });
-}
-
-function problemIn(headers: IncomingHttpHeaders, body: Buffer): Received["problem"] {
-  if (!String(headers["content-type"]).startsWith("application/problem+json") || body.length === 0) return undefined;
-  const { type, detail } = JSON.parse(body.toString()) as { type: string; detail: string };
-  return { code: type.slice(type.lastIndexOf(":") + 1), detail };
-}
-
-export interface Signing {
-  readonly method?: string;
-  readonly path: string;
-  readonly body?: Uint8Array;
-  readonly timestampMs?: number;
-  readonly nonce?: Uint8Array;
-  readonly audience?: string;
-  readonly authority?: string;
-}
-
-/** The headers and the rest of a request from `sender` to `receiver`, signed. */
-export function signed(sender: TestRegistry, receiver: ServedRegistry, signing: Signing): Required<Sending> {
-  const { method = "POST", path, body = Buffer.from("{}"), authority = receiver.authority } = signing;
-  const headers = signRequest(
-    {
-      ...{ method, authority, target: path, body, id: sender.did },
-      ...{ audience: signing.audience ?? receiver.registry.did, timestampMs: signing.timestampMs ?? clock.now() },
-      nonce: signing.nonce ?? randomBytes(16),
-    },
-    (bytes) => sender.identity.sign(bytes),
-  );
-  return { method, path, body, headers: { ":authority": authority, ...headers, "content-type": "application/json" } };
+/** A request from `sender` to `receiver`, signed. */
+export function signed(
+  { identity }: TestRegistry,
+  { authority, registry }: Pick<ServedRegistry, "authority" | "registry">,
+  signing: Signing,
+): Required<Sending> {
+  return signedBy(identity, { authority, did: registry.did }, signing);
 }
 
 function collector(into: string[]): Log {

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { ClientHttp2Session } from "node:http2";
 import { request as httpsRequest, Agent as HttpsAgent } from "node:https";
-import { connect as tlsConnect, type ConnectionOptions, type TLSSocket } from "node:tls";
+import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { Agent, request as undiciRequest } from "undici";
 import { z } from "zod";
 import type { Route } from "../../src/facade/route.ts";
+import { tlsTo } from "./client.ts";
 import { send, ServedRegistry, TestRegistry, clock, type Received } from "./harness.ts";
 
 /** A route whose answers wait until they are let go. */
@@ -202,16 +203,7 @@ async function handshake(
   server: ServedRegistry,
   { onSession, ...options }: ConnectionOptions & { onSession?: (session: Buffer) => void },
 ): Promise<TLSSocket> {
-  const socket = tlsConnect({
-    ...{
-      host: "127.0.0.1",
-      port: server.facade.port,
-      rejectUnauthorized: false,
-      ALPNProtocols: ["http/1.1"],
-      servername: "localhost",
-    },
-    ...options,
-  });
+  const socket = tlsTo(server.facade.port, { tls: { ALPNProtocols: ["http/1.1"], ...options } });
   if (onSession) socket.on("session", onSession);
   await once(socket, "secureConnect");
   // A round trip, so that tickets, which come after the handshake, would have come.

@@ -2,17 +2,30 @@ import assert from "node:assert/strict";
 import { CHECKPOINT_PATH } from "../../protocols/http/head-document.ts";
 import { Shedding, type Standing } from "../../src/facade/shedding.ts";
 import type { Svid } from "../../src/ports/credentials.ts";
-import { OPERATOR_TOKEN, send, ServedRegistry, signed, TestCredentials, TestRegistry, type Sending } from "./harness.ts";
+import {
+  OPERATOR_TOKEN,
+  send,
+  ServedRegistry,
+  signed,
+  TestCredentials,
+  TestRegistry,
+  type Received,
+  type Sending,
+} from "./harness.ts";
 import { TestClock } from "./test-clock.ts";
 
 describe("the facade: shedding", () => {
   it("sheds with 503 and Retry-After under pressure, but never what watches the process", async () => {
-    const server = await ServedRegistry.start({ pressure: () => 2 });
+    const clock = new TestClock();
+    const server = await ServedRegistry.start({ clock, pressure: () => 2 });
     try {
       const session = server.connect();
-      const answers = await Promise.all(Array.from({ length: 50 }, () => send(session, { path: "/federation/public" })));
-      const shed = answers.filter(({ status }) => status === 503);
-      assert.ok(shed.length >= 10 && shed.length <= 20, `${shed.length} of 50 shed at a share of 0.7`);
+      const ask = (): Promise<Received[]> =>
+        Promise.all(Array.from({ length: 50 }, () => send(session, { path: CHECKPOINT_PATH })));
+      await ask();
+      clock.advance(1_000);
+      const shed = (await ask()).filter(({ status }) => status === 503);
+      assert.ok(shed.length >= 20 && shed.length <= 30, `${shed.length} of 50 shed at a share of 0.49`);
       assert.equal(shed[0]?.headers["retry-after"], "2");
       const watched = await Promise.all(Array.from({ length: 20 }, () => send(session, { path: "/healthz" })));
       assert.ok(watched.every(({ status }) => status === 200));
@@ -33,22 +46,22 @@ describe("the facade: shedding", () => {
   it("serves less the longer the pressure lasts, and all again when it is over", () => {
     let pressure = 2;
     const shedding = new Shedding(() => pressure);
-    const servedAt = (second: number): number => served(shedding, second, { reader: 100 })["reader"] as number;
-    const expected = [70, 49, 34, 24];
+    const servedAt = (second: number): number => served(shedding, second, { reader: 5_000 })["reader"] as number;
+    const expected = [5_000, 3_500, 2_450, 1_715];
     for (const [second, count] of [0, 1, 2, 3].map(servedAt).entries()) {
-      assert.ok(Math.abs(count - (expected[second] as number)) <= 1, `${count} of 100 in second ${second}`);
+      assert.ok(Math.abs(count - (expected[second] as number)) <= 2, `${count} of 5,000 in second ${second}`);
     }
     for (let second = 4; second < 10; second++) servedAt(second);
-    assert.ok(Math.abs(servedAt(10) - 10) <= 1, "never less than a tenth");
+    assert.ok(Math.abs(servedAt(10) - 500) <= 1, "never less than a tenth");
     pressure = 0;
     for (let second = 11; second < 30; second++) servedAt(second);
-    assert.equal(servedAt(30), 100);
+    assert.equal(servedAt(30), 5_000);
   });
 
   it("grows back while nobody asks, as it would if somebody did", () => {
     let pressure = 2;
     const shedding = new Shedding(() => pressure);
-    for (let second = 0; second < 10; second++) served(shedding, second, { reader: 1 });
+    for (let second = 0; second < 10; second++) served(shedding, second, { reader: 5_000 });
     pressure = 0;
     assert.deepEqual(served(shedding, 30, { reader: 100 }), { reader: 100 });
   });
@@ -60,15 +73,15 @@ describe("the facade: shedding", () => {
 
   it("T25 takes from strangers first, from readers when those are at their floor, from whom the operator named last", () => {
     const shedding = new Shedding(() => 2);
-    const asked = { stranger: 100, reader: 400, wanted: 150 };
+    const asked = { stranger: 500, reader: 2_000, wanted: 750 };
     const seconds = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((second) => served(shedding, second, asked));
     const firstBelow = (standing: keyof typeof asked, count: number): number =>
       seconds.findIndex((one) => (one[standing] as number) <= count);
-    const strangersAtFloor = firstBelow("stranger", 11);
-    assert.ok(firstBelow("stranger", 99) < strangersAtFloor, "little by little");
-    assert.ok(firstBelow("reader", 399) >= strangersAtFloor, JSON.stringify(seconds));
-    assert.ok(firstBelow("wanted", 149) >= firstBelow("reader", 41), JSON.stringify(seconds));
-    assert.ok(firstBelow("wanted", 149) > 0, "they give way in the end");
+    const strangersAtFloor = firstBelow("stranger", 51);
+    assert.ok(firstBelow("stranger", 499) < strangersAtFloor, "little by little");
+    assert.ok(firstBelow("reader", 1_999) >= strangersAtFloor, JSON.stringify(seconds));
+    assert.ok(firstBelow("wanted", 749) >= firstBelow("reader", 201), JSON.stringify(seconds));
+    assert.ok(firstBelow("wanted", 749) > 0, "they give way in the end");
   });
 
   it("T25 takes nothing from the others for strangers who are too many even at their floor", () => {
@@ -77,6 +90,14 @@ describe("the facade: shedding", () => {
       const { stranger, ...others } = served(shedding, second, { stranger: 1_000, reader: 10, wanted: 3 });
       assert.deepEqual(others, { reader: 10, wanted: 3 });
       if (second > 10) assert.ok((stranger as number) <= 101, `${stranger} of 1,000`);
+    }
+  });
+
+  it("T25 takes nothing from the others for those who only shake hands", () => {
+    const shedding = new Shedding(() => 2);
+    for (let second = 0; second < 20; second++) {
+      for (let i = 0; i < 200; i++) shedding.handshake();
+      assert.deepEqual(served(shedding, second, { reader: 2_000, wanted: 100 }), { reader: 2_000, wanted: 100 });
     }
   });
 

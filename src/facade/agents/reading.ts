@@ -11,8 +11,11 @@ import { LIST_LIMIT_DEFAULT } from "./documents.ts";
 /** Kept by anybody, but asked about before each use: an agent may change at any moment. */
 const CACHE_CONTROL = "no-cache";
 
-/** A listing may hold megabytes: few are made at a time, one for each address. */
-const LISTINGS: TurnBounds = { inWorkMax: 4, waitingPerAskerMax: 16, waitingMax: 256 };
+/**
+ * A listing may hold megabytes: few are made at a time, one for each address. To wait costs little, and a late answer is worth more
+ * to who reads than none (T25).
+ */
+const LISTINGS: TurnBounds = { inWorkMax: 4, waitingPerAskerMax: 16, waitingMax: 256, waitMsMax: 10_000 };
 
 /** `GET /agents`. @throws NodeError; ProblemError `busy` */
 export function listing({ node, clock }: FacadeContext): (call: Call) => Promise<Answer> {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Received } from "../../facade/harness.ts";
+import type { Received } from "../../facade/client.ts";
 import { Foreign, sendShed } from "./foreign.ts";
 import { RegistryProcess } from "./process.ts";
 

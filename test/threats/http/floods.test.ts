@@ -66,7 +66,7 @@ describe("threats over HTTP: floods", () => {
   const answers = (): number => reader.frames.filter(({ type }) => type === FRAME.headers).length;
 
   function raw(...settings: readonly Buffer[]): Promise<RawConnection> {
-    return RawConnection.open({ facade: target, localAddress: freshAddress() }, ...settings);
+    return RawConnection.open({ facade: target, address: freshAddress() }, ...settings);
   }
 
   /** An honest registry is served, one request after the other, until the flood is over; memory stays bounded. */

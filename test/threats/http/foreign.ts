@@ -1,48 +1,19 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { connect as connectHttp2, type ClientHttp2Session } from "node:http2";
-import { connect as connectTcp } from "node:net";
-import { connect as connectTls, type ConnectionOptions, type TLSSocket } from "node:tls";
+import type { ClientHttp2Session } from "node:http2";
 import { encodeBundle } from "../../../protocols/bundle/bundle.ts";
-import { signDescriptor } from "../../../protocols/descriptor/codec.ts";
 import type { DescriptorFields } from "../../../protocols/descriptor/descriptor.ts";
 import { encodeIntroduction, INTRODUCTION_PATH } from "../../../protocols/http/introduction-documents.ts";
 import { CHECKPOINT_PATH } from "../../../protocols/http/head-document.ts";
-import { signRequest } from "../../../protocols/http/signed-request.ts";
-import { certificateIssuer } from "../../../src/adapters/certificates/issuer.ts";
-import { systemRandom } from "../../../src/adapters/system/random.ts";
 import { createRegistryIdentity, type RegistryIdentity } from "../../../src/identity/registry-identity.ts";
 import type { Authority, Validity } from "../../../src/ports/certificates.ts";
 import type { Svid } from "../../../src/ports/credentials.ts";
-import { send, type Received, type Sending } from "../../facade/harness.ts";
+import { http2To, send, signedBy, type Connecting, type Received, type Sending, type Signing } from "../../facade/client.ts";
+import { descriptorOf, HOUR_MS, leafOf, newAuthority, validFor } from "../../facade/registry-documents.ts";
 import type { RegistryProcess } from "./process.ts";
 
-const HOUR_MS = 3_600_000;
-const DAY_MS = 86_400_000;
 /** A process that sheds serves at least every tenth request, whosever that is. */
 const SHED_TRIES_MAX = 200;
-
-/** A certificate and its key, PEM. */
-export type Presented = Pick<Svid, "certificate" | "key">;
-
-export interface Signing {
-  readonly method?: string;
-  readonly path: string;
-  readonly body?: Uint8Array;
-  readonly timestampMs?: number;
-  readonly nonce?: Uint8Array;
-  readonly audience?: string;
-  readonly authority?: string;
-}
-
-export interface Connecting {
-  /** Our own by default, `null` for none. */
-  readonly present?: Presented | null;
-  /** As whom the connection comes; our own by default. */
-  readonly address?: string;
-  readonly tls?: ConnectionOptions;
-}
 
 /** Each has a /24 of its own, so that no limit by address is shared. */
 let addresses = 0;
@@ -99,26 +70,12 @@ export class Foreign {
 
   /** A signed descriptor, of the next sequence unless told otherwise. */
   describe(more: Partial<DescriptorFields> = {}): Uint8Array {
-    const { did, name, peerId, spiffeId } = this.identity;
-    const nowMs = Date.now();
     this.sequence = more.sequence ?? this.sequence + 1;
-    const fields = {
-      ...{ did, name, peerId, spiffeId, multiaddrs: [], sequence: this.sequence, issuedAt: nowMs, expiresAt: nowMs + DAY_MS },
-      ...{ catalog: { epoch: 0 }, facade: { urls: [] }, bundle: this.bundle },
-    };
-    return signDescriptor({ ...fields, ...more }, (bytes) => this.identity.sign(bytes));
+    return descriptorOf(this.identity, { bundle: this.bundle, ...more, sequence: this.sequence });
   }
 
   sign(target: RegistryProcess, signing: Signing): Required<Sending> {
-    const { method = "POST", path, body = Buffer.from("{}"), authority = target.authority } = signing;
-    const headers = signRequest(
-      {
-        ...{ method, authority, target: path, body, id: this.did, audience: signing.audience ?? target.did },
-        ...{ timestampMs: signing.timestampMs ?? Date.now(), nonce: signing.nonce ?? randomBytes(16) },
-      },
-      (bytes) => this.identity.sign(bytes),
-    );
-    return { method, path, body, headers: { ":authority": authority, ...headers, "content-type": "application/json" } };
+    return signedBy(this.identity, target, signing);
   }
 
   /** A request that every registry which is known may make. */
@@ -140,16 +97,9 @@ export class Foreign {
     assert.equal(status, 200, body.toString());
   }
 
-  connect(target: RegistryProcess, { present = this.svid, address = this.address, tls }: Connecting = {}): ClientHttp2Session {
-    const session = connectHttp2(target.url, {
-      createConnection: () =>
-        tlsTo(target, address, {
-          ALPNProtocols: ["h2"],
-          ...(present && { cert: present.certificate, key: present.key }),
-          ...tls,
-        }),
-    });
-    session.on("error", () => undefined);
+  /** With our certificate and from our address unless told otherwise; `present: null` is none. */
+  connect({ port }: RegistryProcess, connecting: Connecting = {}): ClientHttp2Session {
+    const session = http2To(port, { present: this.svid, address: this.address, ...connecting });
     this.#sessions.add(session);
     session.once("close", () => this.#sessions.delete(session));
     return session;
@@ -181,33 +131,4 @@ export async function sendShed(session: ClientHttp2Session, sending: Sending): P
     const answer = await send(session, sending);
     if (answer.problem?.code !== "busy" || tries === SHED_TRIES_MAX) return answer;
   }
-}
-
-/** A TLS connection that comes from `address`; errors are the caller's to hear. */
-export function tlsTo(target: RegistryProcess, address: string, options: ConnectionOptions = {}): TLSSocket {
-  const socket = connectTcp({ host: "127.0.0.1", port: target.port, localAddress: address });
-  return connectTls({ socket, servername: "localhost", rejectUnauthorized: false, ...options });
-}
-
-/** Resolves when the handshake is done. */
-export async function handshake(...args: Parameters<typeof tlsTo>): Promise<TLSSocket> {
-  const socket = tlsTo(...args);
-  await once(socket, "secureConnect");
-  return socket;
-}
-
-export function validFor(ms: number): Validity {
-  return { notBeforeMs: Date.now() - 60_000, notAfterMs: Date.now() + ms };
-}
-
-function newAuthority(identity: RegistryIdentity): Promise<Authority> {
-  return certificateIssuer(identity.trustDomain, systemRandom()).createAuthority({
-    notBeforeMs: Date.now() - HOUR_MS,
-    notAfterMs: Date.now() + 7 * DAY_MS,
-  });
-}
-
-function leafOf(identity: RegistryIdentity, authority: Authority, validity: Validity): Promise<Svid> {
-  const request = { ...validity, path: `/registry/${identity.name}`, names: ["localhost", "127.0.0.1"] };
-  return certificateIssuer(identity.trustDomain, systemRandom()).createLeaf(authority, request);
 }

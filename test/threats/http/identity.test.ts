@@ -7,7 +7,9 @@ import { ExtendedKeyUsage, KeyUsageFlags } from "@peculiar/x509";
 import { encodeBundle } from "../../../protocols/bundle/bundle.ts";
 import { INTRODUCTION_PATH } from "../../../protocols/http/introduction-documents.ts";
 import { forgeAuthority, forgeLeaf, type Forged, type Parts } from "../../identity/forge.ts";
-import { Foreign, handshake, sendShed, tlsTo, validFor, type Presented } from "./foreign.ts";
+import { handshake, tlsTo, type Presented } from "../../facade/client.ts";
+import { validFor } from "../../facade/registry-documents.ts";
+import { Foreign, sendShed } from "./foreign.ts";
 import { sharedRegistry, type RegistryProcess } from "./process.ts";
 
 const HOUR_MS = 3_600_000;
@@ -99,7 +101,10 @@ describe("threats over HTTP: certificates", () => {
     const announced = await sendShed(old, peer.announcement(target));
     assert.deepEqual([announced.status, announced.problem?.code], [403, "tls_too_old"]);
     assert.equal((await sendShed(old, { path: INTRODUCTION_PATH })).status, 200);
-    const older = handshake(target, peer.address, { minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "ALL@SECLEVEL=0" });
+    const older = handshake(target.port, {
+      address: peer.address,
+      tls: { minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "ALL@SECLEVEL=0" },
+    });
     await assert.rejects(older, { code: /^ERR_SSL_/ });
   });
 
@@ -153,7 +158,7 @@ describe("threats over HTTP: certificates", () => {
   /** A connection with one exchange, so that a ticket, which comes after the handshake, would have come. */
   async function talk(as: Foreign, tls: ConnectionOptions): Promise<{ ticket: Buffer | undefined; isReused: boolean }> {
     const tickets: Buffer[] = [];
-    const socket = tlsTo(target, as.address, { cert: as.svid.certificate, key: as.svid.key, ...tls });
+    const socket = tlsTo(target.port, { present: as.svid, address: as.address, tls });
     socket.on("session", (ticket: Buffer) => tickets.push(ticket));
     await once(socket, "secureConnect");
     socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");

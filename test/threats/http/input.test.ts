@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { CATALOG_SYNC_PATH } from "../../../protocols/http/catalog-page.ts";
 import { INTRODUCTION_PATH } from "../../../protocols/http/introduction-documents.ts";
-import type { Received, Sending } from "../../facade/harness.ts";
+import type { Received, Sending } from "../../facade/client.ts";
 import { Foreign, sendShed } from "./foreign.ts";
 import { sharedRegistry, type RegistryProcess } from "./process.ts";
 

@@ -4,7 +4,9 @@ import type { ClientHttp2Session, ClientHttp2Stream } from "node:http2";
 import { Agent, request } from "undici";
 import { INTRODUCTION_PATH } from "../../../protocols/http/introduction-documents.ts";
 import { FLAG, FRAME, frame, RawConnection, requestHeaders } from "../../facade/frames.ts";
-import { Foreign, freshAddress, handshake, sendShed, validFor } from "./foreign.ts";
+import { handshake } from "../../facade/client.ts";
+import { validFor } from "../../facade/registry-documents.ts";
+import { Foreign, freshAddress, sendShed } from "./foreign.ts";
 import { RegistryProcess, within } from "./process.ts";
 
 /** Lifetime of the leaf whose end is awaited. */
@@ -74,7 +76,7 @@ describe("threats over HTTP: sessions", () => {
       served += 1;
     };
     const meet = async (maxVersion: "TLSv1.2" | "TLSv1.3"): Promise<void> => {
-      const socket = await handshake(target, peer.address, { maxVersion });
+      const socket = await handshake(target.port, { address: peer.address, tls: { maxVersion } });
       const { serialNumber, valid_to: end } = socket.getPeerCertificate();
       assert.ok(Date.parse(end) > Date.now(), "what is served is valid");
       serials.add(serialNumber);
@@ -91,7 +93,7 @@ describe("threats over HTTP: sessions", () => {
   });
 
   it("T22 a peer that reads nothing more, and never closes, does not keep the registry from stopping", async () => {
-    const connection = await RawConnection.open({ facade: target, localAddress: freshAddress() });
+    const connection = await RawConnection.open({ facade: target, address: freshAddress() });
     connection.write(frame(FRAME.headers, FLAG.endHeaders, 1, requestHeaders("POST", "/agents", JSON_TYPE)));
     await connection.frame(FRAME.settings);
     connection.socket.pause();

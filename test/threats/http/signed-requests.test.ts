@@ -7,7 +7,7 @@ import { verifyResponse } from "../../../protocols/http/signed-response.ts";
 import { fromBase64 } from "../../../protocols/lib/bytes.ts";
 import { didKey } from "../../../protocols/lib/did.ts";
 import { NONCES_PER_SENDER_MAX } from "../../../src/facade/limits.ts";
-import type { Received, Sending } from "../../facade/harness.ts";
+import type { Received, Sending } from "../../facade/client.ts";
 import { Foreign, freshAddress, sendShed } from "./foreign.ts";
 import { RegistryProcess, sharedRegistry } from "./process.ts";
 

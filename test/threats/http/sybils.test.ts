@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ClientHttp2Session } from "node:http2";
-import { send } from "../../facade/harness.ts";
+import { send } from "../../facade/client.ts";
 import { Foreign } from "./foreign.ts";
 import { RegistryProcess } from "./process.ts";
 
@@ -41,7 +41,9 @@ describe("threats over HTTP: sybils", () => {
     await target.stop();
   });
 
-  it("T25 of 60 sybils each stays within its limit: at least 99 % of honest requests are served at the first try", async () => {
+  it("T25 of 60 sybils each stays within its limit: at least 99 % of honest requests are served at the first try", async function () {
+    // On a machine that does much else.
+    this.timeout(90_000);
     let isOver = false;
     let servedSybils = 0;
     const attack = Promise.all(
@@ -85,5 +87,5 @@ function newCount(): Count {
 async function count(into: Count, answer: ReturnType<typeof send>): Promise<void> {
   into.asked += 1;
   const { status, problem } = await answer;
-  if (status !== 200) into.refused.push(`${status} ${problem?.code}`);
+  if (status !== 200) into.refused.push(`${status} ${problem?.detail}`);
 }

@@ -7,7 +7,8 @@ import { base64 } from "../../../protocols/lib/bytes.ts";
 import { createLibp2pNetwork } from "../../../src/adapters/libp2p/network.ts";
 import { systemClock } from "../../../src/adapters/system/clock.ts";
 import { SILENT } from "../../adapters/web/support.ts";
-import { Foreign, handshake, tlsTo } from "./foreign.ts";
+import { handshake, tlsTo } from "../../facade/client.ts";
+import { Foreign } from "./foreign.ts";
 import { sharedRegistry, type RegistryProcess } from "./process.ts";
 
 describe("threats over HTTP: versions", () => {
@@ -24,7 +25,10 @@ describe("threats over HTTP: versions", () => {
 
   it("T50 of the versions of HTTP the best common one is chosen, and none is refused in the handshake", async () => {
     const chosen = async (...ALPNProtocols: string[]): Promise<string | false | null> => {
-      const socket = await handshake(target, peer.address, ALPNProtocols.length > 0 ? { ALPNProtocols } : {});
+      const socket = await handshake(target.port, {
+        address: peer.address,
+        tls: ALPNProtocols.length > 0 ? { ALPNProtocols } : {},
+      });
       socket.destroy();
       return socket.alpnProtocol;
     };
@@ -39,7 +43,7 @@ describe("threats over HTTP: versions", () => {
       ["GET / HTTP/3.0", 400],
       ["HELO registry", 400],
     ] as const) {
-      const socket = tlsTo(target, peer.address, { ALPNProtocols: ["http/1.1"] });
+      const socket = tlsTo(target.port, { address: peer.address, tls: { ALPNProtocols: ["http/1.1"] } });
       await once(socket, "secureConnect");
       socket.write(`${line}\r\nHost: localhost\r\n\r\n`);
       const [answer] = (await once(socket, "data")) as [Buffer];
