@@ -1,5 +1,6 @@
 import type { Connection } from "./connections.ts";
 import { RECOGNITION_MS } from "./limits.ts";
+import { ProblemError } from "./problem.ts";
 import { problemOf } from "./refusals.ts";
 import type { Services } from "./services.ts";
 
@@ -28,12 +29,16 @@ export class Recognition {
     const nowMs = this.#services.context.clock.monotonic();
     const before = this.#recognised.get(connection);
     if (before !== undefined && nowMs < before.untilMs) return before.did;
-    const recognised = { untilMs: nowMs + RECOGNITION_MS, did: this.#look(connection, certificate) };
+    const recognised = { untilMs: nowMs + RECOGNITION_MS, did: this.#look(connection, certificate, before?.did) };
     this.#recognised.set(connection, recognised);
     return recognised.did;
   }
 
-  async #look(connection: Connection, certificate: Uint8Array): Promise<string | undefined> {
+  async #look(
+    connection: Connection,
+    certificate: Uint8Array,
+    before?: Promise<string | undefined>,
+  ): Promise<string | undefined> {
     try {
       const { identities } = this.#services;
       const did = identities.claimed(certificate);
@@ -43,8 +48,10 @@ export class Recognition {
       return did;
     } catch (error) {
       // Whatever is wrong with it is told where it is needed.
+      if (error instanceof ProblemError) return undefined;
       if (problemOf(error) === undefined) throw error;
-      return undefined;
+      // A node that is too busy to say whom the operator named has not forgotten them.
+      return before;
     }
   }
 

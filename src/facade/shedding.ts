@@ -15,8 +15,8 @@ export type Standing = (typeof STANDINGS)[number];
 /** CPU in that of a read: a signed request needs a check of its signature, a durable nonce and a signed answer. */
 const COSTS: Readonly<Record<Standing, number>> = { wanted: 8, reader: 1, stranger: 8 };
 const HANDSHAKE_COST = 25;
-/** So many reads in a second, or what costs the same, take no tenth of a core: those who are trusted more do not lose them. */
-const SPARED_COST = 500;
+/** So many reads in a second, or what costs the same, take a tenth of a core at most: who is trusted more does not lose them. */
+const SPARED_COST = 1_000;
 
 interface Part {
   /** Of its requests, SHARE_FLOOR to 1. */

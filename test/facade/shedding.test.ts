@@ -46,22 +46,22 @@ describe("the facade: shedding", () => {
   it("serves less the longer the pressure lasts, and all again when it is over", () => {
     let pressure = 2;
     const shedding = new Shedding(() => pressure);
-    const servedAt = (second: number): number => served(shedding, second, { reader: 5_000 })["reader"] as number;
-    const expected = [5_000, 3_500, 2_450, 1_715];
+    const servedAt = (second: number): number => served(shedding, second, { reader: 20_000 })["reader"] as number;
+    const expected = [20_000, 14_000, 9_800, 6_860];
     for (const [second, count] of [0, 1, 2, 3].map(servedAt).entries()) {
-      assert.ok(Math.abs(count - (expected[second] as number)) <= 2, `${count} of 5,000 in second ${second}`);
+      assert.ok(Math.abs(count - (expected[second] as number)) <= 2, `${count} of 20,000 in second ${second}`);
     }
     for (let second = 4; second < 10; second++) servedAt(second);
-    assert.ok(Math.abs(servedAt(10) - 500) <= 1, "never less than a tenth");
+    assert.ok(Math.abs(servedAt(10) - 2_000) <= 1, "never less than a tenth");
     pressure = 0;
     for (let second = 11; second < 30; second++) servedAt(second);
-    assert.equal(servedAt(30), 5_000);
+    assert.equal(servedAt(30), 20_000);
   });
 
   it("grows back while nobody asks, as it would if somebody did", () => {
     let pressure = 2;
     const shedding = new Shedding(() => pressure);
-    for (let second = 0; second < 10; second++) served(shedding, second, { reader: 5_000 });
+    for (let second = 0; second < 10; second++) served(shedding, second, { reader: 20_000 });
     pressure = 0;
     assert.deepEqual(served(shedding, 30, { reader: 100 }), { reader: 100 });
   });
