@@ -1,10 +1,7 @@
 import type { SessionResult } from "../../protocols/catalog-sync/client.ts";
 import type { SignedHead, VerifiedHead } from "../../protocols/checkpoint/head.ts";
-import { openCheckpoint } from "../../protocols/checkpoint/note.ts";
 import { hex } from "../../protocols/lib/bytes.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
-import { admit } from "../../protocols/record/codec.ts";
-import type { AgentRecord } from "../../protocols/record/record.ts";
 import type { Actor, Context, Outcome, Reply } from "../actors/actor.ts";
 import { Stash } from "../actors/stash.ts";
 import { NodeError, type SyncStatus } from "../api.ts";
@@ -12,8 +9,8 @@ import type { Catalogue } from "../catalog/catalogue.ts";
 import { CatalogueQueries } from "../catalog/queries.ts";
 import { DAMAGED_MAX, REPAIR_SOON_MS } from "../catalog/repairs.ts";
 import type { RunTask } from "../catalog/tasks.ts";
-import { checkAdmission } from "./admission-pass.ts";
-import { contradiction, headOf, isInHistory } from "./contradiction.ts";
+import { checkAdmission, readAdmitted } from "./admission-pass.ts";
+import { contradiction, headOf, hidesHistory, isInHistory } from "./contradiction.ts";
 import { Attempts, type Setback } from "./attempts.ts";
 import { loadOrForget } from "./load.ts";
 import type { ReplicaMessage, ReplicaStatus } from "./messages.ts";
@@ -102,7 +99,7 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     const task: RunTask = (run, then) =>
       this.#task(run, (result) => (this.#isBetween ? this.#stash.put(this.#step(then, result)) : then(result)));
     this.#queries = new CatalogueQueries(catalogue, this.#options.store, task, {
-      read: (bytes, key) => this.#read(catalogue, bytes, key),
+      read: (bytes, key) => readAdmitted(catalogue, bytes, key, this.#options.clock.now()),
       damaged: (key) => this.#damaged(catalogue, key),
       mending: this.#mending,
     });
@@ -137,15 +134,6 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
     const shown = catalogue.touched !== this.#touched;
     this.#touched = catalogue.touched;
     this.#options.changed(this.#status(catalogue), shown);
-  }
-
-  #read(catalogue: Catalogue, bytes: Uint8Array, key: Uint8Array): AgentRecord | undefined {
-    try {
-      return admit(bytes, key, { home: catalogue.home, epoch: catalogue.epoch, nowMs: this.#options.clock.now() });
-    } catch (error) {
-      if (error instanceof ProtocolError) return undefined;
-      throw error;
-    }
   }
 
   /** After a bulk sync: finds out which records may never be shown. A bulk sync that comes between begins it again. */
@@ -232,19 +220,13 @@ export class ReplicaActor implements Actor<ReplicaMessage> {
   }
 
   #raiseEpoch(catalogue: Catalogue, epoch: number, previous: string | undefined): void {
-    const final = previous === undefined ? undefined : openCheckpoint(previous);
-    const hides =
-      catalogue.head !== undefined && (final === undefined || final.did !== catalogue.home || final.size < catalogue.log.size);
-    if (hides)
-      this.#options.log.warn("a registry raised its epoch without naming what we have seen of the one before", {
-        home: catalogue.home,
-        epoch,
-      });
+    const { followed, home, log } = this.#options;
+    if (hidesHistory(catalogue, previous))
+      log.warn("a registry raised its epoch without naming what we have seen of the one before", { home, epoch });
     catalogue.startEpoch(epoch, previous);
     this.#target = undefined;
     catalogue.state = catalogue.map.size === 0 ? "complete" : "partial";
-    const { head } = this.#options.followed;
-    if (head !== undefined) this.#take(catalogue, head);
+    if (followed.head !== undefined) this.#take(catalogue, followed.head);
     this.#writeHead(catalogue);
   }
 

@@ -1,5 +1,8 @@
 import { equal } from "../../protocols/lib/bytes.ts";
+import { ProtocolError } from "../../protocols/lib/errors.ts";
 import { valueOf } from "../../protocols/lib/hash.ts";
+import { admit } from "../../protocols/record/codec.ts";
+import type { AgentRecord } from "../../protocols/record/record.ts";
 import { refusal } from "../catalog/admission.ts";
 import type { Catalogue } from "../catalog/catalogue.ts";
 import { rowKey, rowSuffix, tableRange } from "../catalog/rows.ts";
@@ -39,5 +42,20 @@ export async function checkAdmission(
       }),
     );
     if (operations.length > 0) await store.batch(operations, { durable: false });
+  }
+}
+
+/** The record, if it may be shown now. */
+export function readAdmitted(
+  { home, epoch }: Catalogue,
+  bytes: Uint8Array,
+  key: Uint8Array,
+  nowMs: number,
+): AgentRecord | undefined {
+  try {
+    return admit(bytes, key, { home, epoch, nowMs });
+  } catch (error) {
+    if (error instanceof ProtocolError) return undefined;
+    throw error;
   }
 }

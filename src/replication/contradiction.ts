@@ -1,5 +1,5 @@
 import { verifyHead, type SignedHead, type VerifiedHead } from "../../protocols/checkpoint/head.ts";
-import { contradicts, type Checkpoint } from "../../protocols/checkpoint/note.ts";
+import { contradicts, openCheckpoint, type Checkpoint } from "../../protocols/checkpoint/note.ts";
 import { equal } from "../../protocols/lib/bytes.ts";
 import { ProtocolError } from "../../protocols/lib/errors.ts";
 import type { Catalogue } from "../catalog/catalogue.ts";
@@ -34,4 +34,10 @@ export function contradiction(
 export function isInHistory({ epoch, log }: Catalogue, checkpoint: Checkpoint): boolean {
   if (checkpoint.epoch !== epoch || checkpoint.size >= log.size) return true;
   return equal(log.rootAt(checkpoint.size), checkpoint.root);
+}
+
+/** Whether a new epoch of the home leaves out what we hold of the one before. @param previous the final checkpoint that its descriptor names */
+export function hidesHistory({ home, head, log }: Catalogue, previous: string | undefined): boolean {
+  const final = previous === undefined ? undefined : openCheckpoint(previous);
+  return head !== undefined && (final === undefined || final.did !== home || final.size < log.size);
 }
