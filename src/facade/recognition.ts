@@ -15,7 +15,9 @@ interface Recognised {
  */
 export class Recognition {
   readonly #services: Services;
-  /** What nobody named costs one look at its certificate in this time, however much it asks. */
+  /** The registry that a connection's certificate claims to be of; `undefined` for none that could be. */
+  readonly #claims = new WeakMap<Connection, { readonly did: string | undefined }>();
+  /** What nobody named costs one check of its certificate in this time, however much it asks. */
   readonly #recognised = new WeakMap<Connection, Recognised>();
 
   constructor(services: Services) {
@@ -24,41 +26,52 @@ export class Recognition {
 
   /** @returns the DID of the registry whose certificate it is; `undefined` for a stranger's, one that does not hold, or none */
   async recognise(connection: Connection): Promise<string | undefined> {
-    const { certificate } = connection;
-    if (certificate === undefined) return undefined;
+    const claimed = this.#claimed(connection);
+    if (claimed === undefined) return undefined;
     const nowMs = this.#services.context.clock.monotonic();
     const before = this.#recognised.get(connection);
     if (before !== undefined && nowMs < before.untilMs) return before.did;
-    const recognised = { untilMs: nowMs + RECOGNITION_MS, did: this.#look(connection, certificate, before?.did) };
+    const recognised = { untilMs: nowMs + RECOGNITION_MS, did: this.#look(connection, claimed, before?.did) };
     this.#recognised.set(connection, recognised);
     return recognised.did;
   }
 
-  async #look(
-    connection: Connection,
-    certificate: Uint8Array,
-    before?: Promise<string | undefined>,
-  ): Promise<string | undefined> {
+  #claimed(connection: Connection): string | undefined {
+    const { certificate } = connection;
+    if (certificate === undefined) return undefined;
+    const { identities } = this.#services;
+    const before = this.#claims.get(connection);
+    if (before !== undefined) return before.did;
+    const did = tolerant(() => identities.claimed(certificate));
+    this.#claims.set(connection, { did });
+    return did;
+  }
+
+  async #look(connection: Connection, did: string, before?: Promise<string | undefined>): Promise<string | undefined> {
+    const { identity, credentials, node } = this.#services.context;
     try {
-      const { identities } = this.#services;
-      const did = identities.claimed(certificate);
-      const bundle = await this.#wantedBundle(did);
-      if (bundle === undefined) return undefined;
-      identities.check(connection, did, bundle);
-      return did;
+      const known = did === identity.did ? { ...OURS, bundle: credentials.bundle() } : await node.knownRegistry(did);
+      const bundle = known?.bundle;
+      // It introduces itself on this connection, and is known by its next request.
+      if (bundle === undefined) this.#recognised.delete(connection);
+      if (bundle === undefined || known?.isWanted !== true || known.isolated) return undefined;
+      return tolerant(() => this.#services.identities.check(connection, did, bundle).did);
     } catch (error) {
-      // Whatever is wrong with it is told where it is needed.
-      if (error instanceof ProblemError) return undefined;
       if (problemOf(error) === undefined) throw error;
       // A node that is too busy to say whom the operator named has not forgotten them.
       return before;
     }
   }
+}
 
-  async #wantedBundle(did: string): Promise<string | undefined> {
-    const { identity, credentials, node } = this.#services.context;
-    if (did === identity.did) return credentials.bundle();
-    const known = await node.knownRegistry(did);
-    return known?.isWanted === true && !known.isolated ? known.bundle : undefined;
+const OURS = { isWanted: true, isolated: false };
+
+/** `undefined` for a certificate that does not hold: what is wrong with it is told where it is needed. */
+function tolerant<T>(check: () => T): T | undefined {
+  try {
+    return check();
+  } catch (error) {
+    if (error instanceof ProblemError) return undefined;
+    throw error;
   }
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { CHECKPOINT_PATH } from "../../protocols/http/head-document.ts";
+import { encodeIntroduction } from "../../protocols/http/introduction-documents.ts";
 import { Shedding, type Standing } from "../../src/facade/shedding.ts";
 import type { Svid } from "../../src/ports/credentials.ts";
 import {
@@ -147,6 +148,25 @@ describe("the facade: shedding", () => {
       const named = await TestRegistry.create("named");
       server.node.knows(named, { isWanted: true });
       assertSpared(await underLoad(named, () => signed(named, server, { path: "/federation/sync/catalog" })));
+    });
+
+    it("T25 spares a registry that the operator named as soon as it has introduced itself", async () => {
+      const named = await TestRegistry.create("named");
+      let isKnown = false;
+      const sending = (): Sending => {
+        if (isKnown) return signed(named, server, { path: "/federation/sync/catalog" });
+        isKnown = true;
+        const announced = server.node.announced.bind(server.node);
+        server.node.announced = (introduction) => {
+          server.node.knows(named, { isWanted: true });
+          return announced(introduction);
+        };
+        return signed(named, server, {
+          path: "/federation/public",
+          body: encodeIntroduction({ descriptor: named.descriptor() }),
+        });
+      };
+      assertSpared(await underLoad(named, sending));
     });
 
     it("T25 spares who only reads", async () => {
