@@ -63,7 +63,7 @@ function build(sorted: readonly MapEntry[], low: number, high: number, depth: nu
 
 /** The key with the bit at `depth` turned: it leads into the other half. */
 export function siblingKey(key: Uint8Array, depth: number): Uint8Array {
-  const other = Uint8Array.from(key);
+  const other = new Uint8Array(key);
   other[depth >> 3] = (other[depth >> 3] as number) ^ (0x80 >> (depth & 7));
   return other;
 }

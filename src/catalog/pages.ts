@@ -174,7 +174,7 @@ export class CatalogPages {
     const refusal = this.#notReady();
     if (refusal !== undefined || head === undefined) return reply.resolve(refusal ?? "empty");
     const listed = keys.slice(0, limit);
-    const reader = mapReader(map);
+    const reader = mapReader(map, request.proofs === "none" ? [] : listed);
     let snapshot: StoreSnapshot;
     try {
       snapshot = this.#options.store.snapshot();

@@ -32,7 +32,7 @@ export const WEB_TIMEOUT_MS = 10_000;
 /** An announcement that takes so long doubles the wait for the next one, up to the bound; a faster one halves it. */
 const WEB_SLOW_MS = 1_000;
 const SLOWNESS_MAX = 8;
-/** Announcements under way at the same time. */
+/** Announcements under way at the same time: to members that the operator named, and as many to others, who keep those not waiting. */
 export const WEB_ANNOUNCEMENTS_MAX = 16;
 /** Registries that are met over the web at the same time, each asked for its head beside the others; the operator's come first. */
 export const WEB_PEERS_MAX = 128;
@@ -65,7 +65,7 @@ export class WebContacts extends MembershipPart {
   readonly #slowness = new WeakMap<Member, number>();
   /** Members whose heads are being asked for. */
   readonly #polling = new WeakSet<Member>();
-  #announcements = 0;
+  readonly #announcements = { named: 0, others: 0 };
   #reported: ReadonlyMap<string, WebPeer> = new Map();
 
   constructor(options: MembershipOptions, tasks: Tasks, members: MemberTable, parts: WebContactsParts) {
@@ -86,7 +86,7 @@ export class WebContacts extends MembershipPart {
     const due = all.map((member) => this.#due(member, nowMs)).filter((one) => one !== undefined);
     due.sort((a, b) => Number(b.member.configured) - Number(a.member.configured) || a.sinceMs - b.sinceMs);
     for (const { member, peer } of due) {
-      if (this.#announcements >= WEB_ANNOUNCEMENTS_MAX) return;
+      if (this.#announcements[laneOf(member)] >= WEB_ANNOUNCEMENTS_MAX) continue;
       if (member.web.peer === undefined && --room < 0) continue;
       this.#announce(web, member, peer);
     }
@@ -130,15 +130,16 @@ export class WebContacts extends MembershipPart {
     if (mine === undefined) return;
     const { clock, log } = this.options;
     const startedMs = clock.monotonic();
+    const lane = laneOf(member);
     member.web.busy = true;
-    this.#announcements += 1;
+    this.#announcements[lane] += 1;
     this.#request(
       member,
       WEB_TIMEOUT_MS,
       (signal) => announced(web, peer, mine, signal),
       () => {
         member.web.busy = false;
-        this.#announcements -= 1;
+        this.#announcements[lane] -= 1;
         this.#noteTime(member, clock.monotonic() - startedMs);
       },
       (outcome) => {
@@ -199,11 +200,11 @@ export class WebContacts extends MembershipPart {
           return this.#pollAt(web, member, isNews || wasHeld ? soonMs : this.#soon(WEB_POLL_MS));
         }
         const { error } = outcome;
-        contact.pollAtMs = this.#soon(WEB_POLL_MS);
         if (error instanceof WebError && error.code === "throttled") {
-          contact.pollAtMs = Math.max(contact.pollAtMs, nowMs + error.retryAfterMs);
-          return;
+          const patienceMs = Math.max(error.retryAfterMs, WEB_CYCLE_MS);
+          return this.#pollAt(web, member, nowMs + patienceMs * (1 + WEB_JITTER * this.options.random.unit()));
         }
+        contact.pollAtMs = this.#soon(WEB_POLL_MS);
         log.debug("the newest head of a registry could not be had over the web", { did: member.did, error });
         // That a wait was cut short, as by a renewed certificate or by something in between, says little.
         if (wasHeld && error instanceof WebError && error.code === "unreachable") return this.#pollAt(web, member, soonMs);
@@ -278,6 +279,10 @@ async function announced(web: Web, peer: WebPeer, mine: Introduction, signal: Ab
     if (!(error instanceof WebError) || error.code !== "wrong_identity") throw error;
     return { introduction: await web.introduction(peer, { signal }), error };
   }
+}
+
+function laneOf({ configured }: Member): "named" | "others" {
+  return configured ? "named" : "others";
 }
 
 /** Whether libp2p does not lead there, as far as we have tried. */

@@ -14,6 +14,7 @@ if (new Uint8Array(Uint32Array.of(1).buffer)[0] !== 1) throw new Error("the tree
  */
 export class BatchHasher {
   #pool = new Uint32Array(POOL_HASHES_MIN * WORDS);
+  #poolBytes = new Uint8Array(this.#pool.buffer);
   #size = 1; // number 0 is EMPTY
   /** Pairs (node, left, right) by height above the leaves. */
   readonly #levels: number[][] = [];
@@ -31,7 +32,7 @@ export class BatchHasher {
   leaves(bytes: Uint8Array): number {
     const count = bytes.length / LEAF_BYTES;
     const first = this.#take(count);
-    const output = new Uint8Array(this.#pool.buffer, first * HASH_BYTES, count * HASH_BYTES);
+    const output = this.#poolBytes.subarray(first * HASH_BYTES, (first + count) * HASH_BYTES);
     if (count > 0) hashInto(bytes, output);
     for (let i = 0; i < count; i++) output[i * HASH_BYTES] = (output[i * HASH_BYTES] as number) | LEAF_BIT;
     return first;
@@ -73,6 +74,11 @@ export class BatchHasher {
   /** Copies a node's hash, known after `run`, to word `at` of `target`. */
   copy(node: number, target: Uint32Array, at: number): void {
     for (let w = 0; w < WORDS; w++) target[at + w] = this.#pool[node * WORDS + w] as number;
+  }
+
+  /** A node's hash, known after `run`, as bytes of its own. */
+  hash(node: number): Uint8Array {
+    return this.#poolBytes.slice(node * HASH_BYTES, (node + 1) * HASH_BYTES);
   }
 
   /**
@@ -127,6 +133,7 @@ export class BatchHasher {
       const larger = new Uint32Array(this.#size * WORDS * 2);
       larger.set(this.#pool);
       this.#pool = larger;
+      this.#poolBytes = new Uint8Array(larger.buffer);
     }
     return first;
   }

@@ -31,6 +31,8 @@ export class MapHeap {
   #size = 0;
   /** Node i has the children 2i and 2i + 1; node 1 is the root, bucket b hangs below node 2^depth + b. */
   #heap: Uint32Array;
+  /** The same as bytes. */
+  #heapBytes: Uint8Array;
   #run: Float64Array;
   #count: Uint32Array;
   #room: Uint32Array;
@@ -44,6 +46,7 @@ export class MapHeap {
     this.#depth = depth;
     const buckets = 2 ** depth;
     this.#heap = new Uint32Array(buckets * 2 * WORDS);
+    this.#heapBytes = new Uint8Array(this.#heap.buffer);
     this.#run = new Float64Array(buckets);
     this.#count = new Uint32Array(buckets);
     this.#room = new Uint32Array(buckets);
@@ -131,9 +134,7 @@ export class MapHeap {
 
   /** Hash of a heap node (1 to 2^(depth+1) − 1), a copy; call `update` first. */
   heapHash(node: number): Uint8Array {
-    const hash = new Uint32Array(WORDS);
-    hash.set(this.#heap.subarray(node * WORDS, (node + 1) * WORDS));
-    return new Uint8Array(hash.buffer);
+    return this.#heapBytes.slice(node * HASH_BYTES, (node + 1) * HASH_BYTES);
   }
 
   /** The sorted leaves of a bucket (0 to 2^depth − 1) as K ‖ V ‖ K ‖ V …: a view that the next change spoils. */
@@ -230,6 +231,7 @@ export class MapHeap {
     this.#depth += 1;
     const buckets = 2 ** this.#depth;
     this.#heap = new Uint32Array(buckets * 2 * WORDS);
+    this.#heapBytes = new Uint8Array(this.#heap.buffer);
     this.#run = new Float64Array(buckets);
     this.#count = new Uint32Array(buckets);
     this.#room = new Uint32Array(buckets);
@@ -277,9 +279,7 @@ export function subtreeHashOf(bytes: Uint8Array, depth: number): Uint8Array {
   subtreeHasher.reset();
   const top = trie(subtreeHasher, bytes, subtreeHasher.leaves(bytes), 0, leaves, depth).node;
   subtreeHasher.run();
-  const hash = new Uint32Array(WORDS);
-  subtreeHasher.copy(top, hash, 0);
-  return new Uint8Array(hash.buffer);
+  return subtreeHasher.hash(top);
 }
 
 /** The first leaf in [from, to) of sorted leaves whose key has bit `depth` set; `to` if none has. */
