@@ -4,6 +4,7 @@ import { checksummed } from "./adapters/checksum/store.ts";
 import { openDataDirectory } from "./adapters/level/data-directory.ts";
 import { openLevelStore } from "./adapters/level/level-store.ts";
 import { createLibp2pNetwork } from "./adapters/libp2p/network.ts";
+import { createNames } from "./adapters/names/names.ts";
 import { systemClock } from "./adapters/system/clock.ts";
 import { makeDirectory } from "./adapters/system/directory.ts";
 import { hostFacts } from "./adapters/system/host.ts";
@@ -46,12 +47,15 @@ export async function startRegistry(config: RegistryConfig, requestStop?: () => 
     const store = checksummed(level.store);
     const pressure = systemPressure();
     opened.add(async () => pressure.close());
+    const names = createNames(system);
     const face =
-      config.http === null ? undefined : await openWebFace({ ...config, http: config.http }, directory.path, identity, system);
+      config.http === null
+        ? undefined
+        : await openWebFace({ ...config, http: config.http }, directory.path, identity, { ...system, names });
     if (face !== undefined) opened.add(() => face.close());
     const network = createLibp2pNetwork({
       ...{ key: seed, listen: config.listen, announce: config.announce, datastore: level.datastore },
-      ...{ log, clock: system.clock, topics: [ANNOUNCE_TOPIC] },
+      ...{ log, clock: system.clock, topics: [ANNOUNCE_TOPIC], allowPrivateAddresses: config.allowPrivateAddresses, names },
     });
     const accept = (): void => {
       directory

@@ -26,7 +26,7 @@ export interface RegistryConfig {
   readonly tlsKey: string | null;
   /** Lifetime of our own TLS certificates, in seconds. */
   readonly svidLifetimeSeconds: number;
-  /** Whether URLs that others name may lead to addresses that are not public (a federation inside one network). */
+  /** Whether URLs and multiaddrs that others name may lead to addresses that are not public (a federation inside one network). */
   readonly allowPrivateAddresses: boolean;
   readonly follow: FollowPolicy;
   readonly logLevel: LogLevel;

@@ -6,6 +6,8 @@ import { tlsFiles } from "./adapters/system/tls-files.ts";
 import { loadOrCreateTokenFile, TOKEN_FILE_NAME } from "./adapters/system/token-file.ts";
 import { openWebCertificate, type WebCertificateFiles } from "./adapters/system/web-certificate.ts";
 import { fetchJson } from "./adapters/web/fetch-json.ts";
+import type { Names } from "./adapters/names/names.ts";
+import { guardOf } from "./adapters/web/guard.ts";
 import { createWeb } from "./adapters/web/web.ts";
 import type { RegistryConfig } from "./config.ts";
 import { facadeAddresses, localUrl } from "./facade/addresses.ts";
@@ -37,6 +39,7 @@ export interface WebFace {
 
 interface System {
   readonly clock: Clock;
+  readonly names: Names;
   readonly random: Random;
   readonly log: Log;
 }
@@ -51,7 +54,7 @@ export async function openWebFace(
   identity: RegistryIdentity,
   system: System,
 ): Promise<WebFace> {
-  const { clock, random } = system;
+  const { clock, random, names } = system;
   const operatorToken = await loadOrCreateTokenFile(join(dataDirectory, TOKEN_FILE_NAME));
   const webCertificate = await webCertificateOf(config, system);
   let bound = listenAddress(config.http);
@@ -82,7 +85,9 @@ export async function openWebFace(
       served: () => addresses().served,
       fetchDidDocument: (domain, { signal }) =>
         fetchJson(`https://${domain}${DID_DOCUMENT_PATH}`, {
-          ...{ clock, signal, allowPrivate: config.allowPrivateAddresses, bytesMax: DID_DOCUMENT_BYTES_MAX },
+          ...{ clock, signal, bytesMax: DID_DOCUMENT_BYTES_MAX },
+          // Our own claim names a domain of the operator's; all others are of strangers.
+          ...guardOf(domain === config.domain, config.allowPrivateAddresses, names),
         }),
       close: async () => {
         webCertificate?.close();

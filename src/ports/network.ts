@@ -20,7 +20,7 @@ export interface Network {
   listening(): string[];
 
   /**
-   * Connects to the peer behind one of `addresses` (tried in order) unless connected, and returns its peer id. When
+   * Connects to the peer behind one of the target's addresses (tried in order) unless connected, and returns its peer id. When
    * `peerId` is given any other peer is refused (`wrong_peer`). At most one connection is kept for each peer.
    */
   connect(target: DialTarget, options: { readonly signal: AbortSignal }): Promise<string>;
@@ -51,7 +51,12 @@ export interface Network {
 
 export interface DialTarget {
   readonly peerId?: string;
+  /** Named by the operator, who allows them wherever they lead. */
   readonly addresses: readonly string[];
+  /** Tried before them: what the peer says of itself, looked up apart from the names of the operator. */
+  readonly said?: readonly string[];
+  /** Whether what it says may lead to addresses that are not public, as of a peer that the operator wants (T52); not by default. */
+  readonly trusted?: boolean;
 }
 
 export type PeerEvent = { readonly type: "connected" | "disconnected"; readonly peerId: string };
@@ -79,6 +84,8 @@ export const GOSSIP_BYTES_MAX = 65_536;
 export type NetworkErrorCode =
   | "address_in_use"
   | "address_invalid"
+  /** What the peer says of itself leads to addresses that are not public, and the operator did not allow these. */
+  | "forbidden_address"
   | "unreachable"
   | "wrong_peer"
   | "refused"

@@ -11,6 +11,8 @@ import { converged, Site, until, type Registry } from "./site.ts";
 const REAL_DATA = process.env["REGISTRY_TEST_DATA"] ?? join(ROOT, "../shared/data");
 const AGENTS = 2_000;
 const BATCH_AGENTS = 100;
+/** Who learns of others by gossip dials them on this machine only if its operator allows that. */
+const PRIVATE = ["--allow-private-addresses", "true"];
 
 describe("e2e federation (real processes)", function () {
   this.timeout(90_000);
@@ -20,11 +22,11 @@ describe("e2e federation (real processes)", function () {
   let third: Registry;
   beforeEach(async () => {
     site = new Site();
-    first = await site.start("alder");
+    first = await site.start("alder", ...PRIVATE);
     // The second and the third are told of the first alone; they find each other through it.
     [second, third] = await Promise.all([
-      site.start("birch", "--peer", first.address),
-      site.start("cedar", "--peer", first.address),
+      site.start("birch", "--peer", first.address, ...PRIVATE),
+      site.start("cedar", "--peer", first.address, ...PRIVATE),
     ]);
   });
   afterEach(() => site.close());
@@ -92,8 +94,8 @@ describe("e2e federation (real processes)", function () {
     assert.ok(acknowledged.size >= BATCH_AGENTS, "something was to be acknowledged before");
 
     const { did, listening } = first;
-    first = await site.start("alder", "--listen", listening);
-    second = await site.start("birch", "--peer", first.address);
+    first = await site.start("alder", "--listen", listening, ...PRIVATE);
+    second = await site.start("birch", "--peer", first.address, ...PRIVATE);
     assert.equal(first.did, did);
     const kept = await didsHeld(first, did);
     assert.deepEqual(
@@ -125,7 +127,7 @@ describe("e2e federation (real processes)", function () {
       await second.signal("SIGKILL");
       const reports = [await importing];
       for (const name of [...lines.slice(1), ...cards]) reports.push(await importInto(first, join(REAL_DATA, name)));
-      second = await site.start("birch", "--peer", first.address);
+      second = await site.start("birch", "--peer", first.address, ...PRIVATE);
       const mapRoot = await converged(first, [second, third]);
       const total = reports.reduce((sum, { imported }) => sum + imported, 0);
       const { catalog } = await first.client.status();

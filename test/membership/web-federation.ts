@@ -46,6 +46,8 @@ export class WebFederation {
   readonly down: Set<string> = new Set();
   /** Faces that never say who they are, nor answer for their heads, until who asked gives up. */
   readonly stalled: Set<string> = new Set();
+  /** Faces that never answer an announcement. */
+  readonly mute: Set<string> = new Set();
   /** Faces that know nothing of waiting. */
   readonly impatient: Set<string> = new Set();
   /** URL → what ends the answers that wait there. */
@@ -110,8 +112,9 @@ export class WebFederation {
         if (this.stalled.has(target.url)) await aborted(signal);
         return decodeIntroduction(encodeIntroduction(await told(face.node.introduction())));
       },
-      announce: async (peer, mine) => {
+      announce: async (peer, mine, { signal }) => {
         const face = this.#peer("announce", peer);
+        if (this.mute.has(peer.url)) await aborted(signal);
         const theirs: Introduction = decodeIntroduction(encodeIntroduction(mine));
         return decodeHelloDocument(encodeHelloDocument(await told(face.node.announced(theirs))));
       },

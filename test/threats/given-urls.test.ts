@@ -1,21 +1,20 @@
 import assert from "node:assert/strict";
 import type { LookupAddress } from "node:dns";
 import { fetchJson } from "../../src/adapters/web/fetch-json.ts";
+import { createNames, type NameLookup } from "../../src/adapters/names/names.ts";
 import type { Guard } from "../../src/adapters/web/guard.ts";
 import { systemClock } from "../../src/adapters/system/clock.ts";
 import { publicCertificate, type PublicCertificate } from "../adapters/web/public-certificate.ts";
 import { PeerServer, signal, webOf } from "../adapters/web/support.ts";
 
-type Resolve = NonNullable<Guard["resolve"]>;
-
 /** Gives one answer after the other, as a name does that is bound anew between check and use; the last one stays. */
-function rebinding(...answers: readonly string[]): { resolve: Resolve; count: () => number } {
+function rebinding(...answers: readonly string[]): { lookup: NameLookup; count: () => number } {
   let count = 0;
-  const resolve = (_name: string, _options: object, callback: (error: null, found: LookupAddress[]) => void): void => {
+  const lookup = async (): Promise<LookupAddress[]> => {
     const address = answers[Math.min(count++, answers.length - 1)] as string;
-    callback(null, [{ address, family: 4 }]);
+    return [{ address, family: 4 }];
   };
-  return { resolve: resolve as unknown as Resolve, count: () => count };
+  return { lookup, count: () => count };
 }
 
 describe("threats: URLs that others gave", () => {
@@ -35,8 +34,9 @@ describe("threats: URLs that others gave", () => {
 
   after(() => inside.close());
 
-  const fetched = (url: string, guard: Guard): Promise<unknown> =>
-    fetchJson(url, { clock: systemClock(), signal: signal(), roots: [site.root], ...guard });
+  const { given } = createNames({ clock: systemClock() });
+  const fetched = (url: string, guard: Partial<Guard>): Promise<unknown> =>
+    fetchJson(url, { clock: systemClock(), signal: signal(), roots: [site.root], allowPrivate: false, lookup: given, ...guard });
 
   it("T52 a private address is not fetched, however the URL spells or hides it", async () => {
     const spelt = ["127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::ffff:127.0.0.1]", "localhost"];
@@ -52,10 +52,10 @@ describe("threats: URLs that others gave", () => {
   it("T52 a name is resolved once for each connection, and the connection is made to that address and no other", async () => {
     const url = `https://site.example:${inside.port}/`;
     const turned = rebinding("127.0.0.1", "198.51.100.1");
-    assert.deepEqual(await fetched(url, { allowPrivate: true, resolve: turned.resolve }), { secret: 1 });
+    assert.deepEqual(await fetched(url, { allowPrivate: true, lookup: turned.lookup }), { secret: 1 });
     assert.equal(turned.count(), 1);
     const hidden = rebinding("10.0.0.1", "127.0.0.1");
-    await assert.rejects(fetched(url, { allowPrivate: false, resolve: hidden.resolve }), { code: "forbidden_address" });
+    await assert.rejects(fetched(url, { allowPrivate: false, lookup: hidden.lookup }), { code: "forbidden_address" });
     assert.equal(hidden.count(), 1);
     assert.equal(inside.handshakes, 1);
   });

@@ -1,7 +1,11 @@
 import type { Connection } from "@libp2p/interface";
+import type { Multiaddr } from "@multiformats/multiaddr";
 import type { Libp2p } from "libp2p";
 import { NetworkError, type DialTarget } from "../../ports/network.ts";
+import type { Names } from "../names/names.ts";
 import { parseAddress, type DialAddress } from "./addresses.ts";
+import { checkedAddresses } from "./checked-addresses.ts";
+
 import type { Links } from "./links.ts";
 
 /** How long a connection that the peer dialled at the same time may take to reach us after ours was dropped. */
@@ -18,6 +22,8 @@ export interface DialerOptions {
   readonly self: string;
   readonly links: Links;
   readonly allow: (peerId: string) => boolean;
+  readonly allowPrivateAddresses: boolean;
+  readonly names: Names;
 }
 
 /**
@@ -38,9 +44,12 @@ export class Dialer {
     const known = target.peerId === undefined ? undefined : this.#options.links.ready(target.peerId);
     if (known !== undefined) return known.peerId;
     const failures: NetworkError[] = [];
-    for (const text of target.addresses) {
+    const isSaid = new Set(target.said);
+    for (const text of [...isSaid, ...target.addresses]) {
       try {
-        return await this.#connectOne(libp2p, expecting(parseAddress(text), target.peerId, text), signal);
+        const address = expecting(parseAddress(text), target.peerId, text);
+        const found = isSaid.has(text) ? await this.#checked(address, target, signal) : [address];
+        return await this.#connectFirst(libp2p, found, signal);
       } catch (error) {
         if (signal.aborted) throw gaveUp(error);
         failures.push(error instanceof NetworkError ? error : unreachable(text, error));
@@ -49,10 +58,15 @@ export class Dialer {
     throw mostTelling(failures);
   }
 
+  /** libp2p would dial for reasons of its own, too: an address is dialled only while it is tried here. */
+  isDialling(address: Multiaddr): boolean {
+    return this.#attemptsAt(address).length > 0;
+  }
+
   /** Called in the tick in which a connection opens: drops the ones that nobody wants. */
   admit(connection: Connection): void {
     const peerId = connection.remotePeer.toString();
-    const attempts = connection.direction === "outbound" ? this.#attemptsFor(connection) : [];
+    const attempts = connection.direction === "outbound" ? this.#attemptsAt(connection.remoteAddr) : [];
     const wanted = attempts.filter(({ address }) => address.peerId === undefined || address.peerId === peerId);
     for (const attempt of attempts) attempt.peerId = peerId;
     for (const attempt of attempts) if (!wanted.includes(attempt)) attempt.verdict = "wrong_peer";
@@ -64,9 +78,28 @@ export class Dialer {
     if (admission !== "pending") for (const attempt of wanted) attempt.verdict = admission;
   }
 
-  #attemptsFor(connection: Connection): Attempt[] {
-    const host = connection.remoteAddr.toString().replace(/\/p2p\/[^/]+$/, "");
+  #attemptsAt(address: Multiaddr): Attempt[] {
+    const host = address.toString().replace(/\/p2p\/[^/]+$/, "");
     return [...this.#attempts].filter((attempt) => attempt.address.host.toString() === host);
+  }
+
+  #checked(address: DialAddress, target: DialTarget, signal: AbortSignal): Promise<DialAddress[]> {
+    const { names, allowPrivateAddresses } = this.#options;
+    return checkedAddresses(address, { names, isPrivateAllowed: allowPrivateAddresses || target.trusted === true }, signal);
+  }
+
+  /** @throws NetworkError the most telling reason */
+  async #connectFirst(libp2p: Libp2p, found: readonly DialAddress[], signal: AbortSignal): Promise<string> {
+    const failures: NetworkError[] = [];
+    for (const address of found) {
+      try {
+        return await this.#connectOne(libp2p, address, signal);
+      } catch (error) {
+        if (signal.aborted || !(error instanceof NetworkError)) throw error;
+        failures.push(error);
+      }
+    }
+    throw mostTelling(failures);
   }
 
   async #connectOne(libp2p: Libp2p, address: DialAddress, signal: AbortSignal): Promise<string> {
@@ -143,9 +176,9 @@ export function gaveUp(cause?: unknown): NetworkError {
   return new NetworkError("timeout", "given up before the peer answered", { cause });
 }
 
-/** The reason nearest to the peer says most: it was somebody else, it refused, it did not answer, it could not be dialled. */
+/** The reason nearest to the peer says most: it was somebody else, it refused, it did not answer, it may not be dialled. */
 function mostTelling(failures: readonly NetworkError[]): NetworkError {
-  for (const code of ["wrong_peer", "refused", "unreachable"] as const) {
+  for (const code of ["wrong_peer", "refused", "unreachable", "forbidden_address"] as const) {
     const found = failures.find((failure) => failure.code === code);
     if (found !== undefined) return found;
   }

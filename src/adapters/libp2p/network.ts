@@ -15,6 +15,7 @@ import {
   type PeerEvent,
   type StreamHandler,
 } from "../../ports/network.ts";
+import { createNames, type Names } from "../names/names.ts";
 import { announced, dialable } from "./addresses.ts";
 import { Dialer, gaveUp } from "./dialer.ts";
 import { ECHO_PROTOCOL, ECHO_STREAMS_MAX, serveEcho } from "./echo.ts";
@@ -37,6 +38,10 @@ export interface Libp2pNetworkOptions {
   readonly clock: Clock;
   /** The gossip topics that may be subscribed to; messages on any other are dropped. */
   readonly topics: readonly string[];
+  /** Whether what peers say of themselves may lead to addresses that are not public; not by default. */
+  readonly allowPrivateAddresses?: boolean;
+  /** Shared with whatever else dials; its own by default. */
+  readonly names?: Names;
 }
 
 /** Streams that we may open to one peer for one protocol. */
@@ -73,7 +78,7 @@ class Libp2pNetwork implements Network {
   #stopping: Promise<void> | undefined;
 
   constructor(options: Libp2pNetworkOptions, privateKey: Ed25519PrivateKey) {
-    const { log, clock } = options;
+    const { log, clock, allowPrivateAddresses = false, names = createNames(options) } = options;
     this.#options = options;
     this.#privateKey = privateKey;
     this.peerId = peerIdFromPrivateKey(privateKey).toString();
@@ -82,7 +87,10 @@ class Libp2pNetwork implements Network {
     const events = { onReady: (link: Link) => this.#onReady(link), onGone: (link: Link) => this.#onGone(link) };
     const links = new Links({ self: this.peerId, clock, log, events });
     this.#links = links;
-    this.#dialer = new Dialer({ self: this.peerId, links, allow: (peerId) => this.#allow(peerId) });
+    this.#dialer = new Dialer({
+      ...{ self: this.peerId, links, allowPrivateAddresses, names },
+      allow: (peerId) => this.#allow(peerId),
+    });
     this.#gossip = new Gossip({
       topics: options.topics,
       log,
@@ -105,6 +113,7 @@ class Libp2pNetwork implements Network {
         datastore,
         log,
         gossip: this.#gossip.service,
+        mayDial: (address) => this.#dialer.isDialling(address),
       }),
     );
     libp2p.addEventListener("connection:open", (event) => this.#dialer.admit(event.detail));

@@ -5,6 +5,7 @@ import type { GossipSub, GossipSubComponents } from "@libp2p/gossipsub";
 import { identify } from "@libp2p/identify";
 import type { Ed25519PrivateKey } from "@libp2p/interface";
 import { yamux } from "@libp2p/yamux";
+import type { Multiaddr } from "@multiformats/multiaddr";
 import type { Datastore } from "interface-datastore";
 import type { Libp2pOptions } from "libp2p";
 import type { Log } from "../../ports/log.ts";
@@ -57,6 +58,8 @@ export interface SettingsInput {
   readonly datastore: Datastore | undefined;
   readonly log: Log;
   readonly gossip: (components: GossipSubComponents) => GossipSub;
+  /** Asked for every address that is about to be dialled, for whatever reason. */
+  readonly mayDial: (address: Multiaddr) => boolean;
 }
 
 export function settings(input: SettingsInput): Libp2pOptions<{ identify: unknown; gossip: unknown }> {
@@ -91,7 +94,7 @@ export function settings(input: SettingsInput): Libp2pOptions<{ identify: unknow
     },
     // Membership probes its peers itself; the library's monitor drops live peers when a process is busy.
     connectionMonitor: { enabled: false },
-    connectionGater: { denyDialMultiaddr: () => false },
+    connectionGater: { denyDialMultiaddr: (address) => !input.mayDial(address) },
     services: { identify: identify(), gossip: input.gossip },
   };
 }

@@ -116,7 +116,7 @@ export class MemoryNetwork implements Network, End {
     return this.#guarded(options.signal, async () => {
       if (target.peerId !== undefined && this.#connections.has(target.peerId)) return target.peerId;
       let failure = new NetworkError("unreachable", "no address was given");
-      for (const address of target.addresses) {
+      for (const address of [...(target.said ?? []), ...target.addresses]) {
         try {
           return await this.#dial(address, target.peerId, options.signal);
         } catch (error) {

@@ -28,8 +28,10 @@ export interface ConnectorOptions {
 export function createConnector({ url, guard, clock, tls, accept }: ConnectorOptions): buildConnector.connector {
   return (_options, callback) => {
     const host = hostOf(url);
+    const ended = new AbortController();
     const socket = connect({
-      ...{ host, port: Number(url.port || "443"), lookup: guardedLookup(guard), ALPNProtocols: ["h2", "http/1.1"] },
+      ...{ host, port: Number(url.port || "443"), lookup: guardedLookup(guard, ended.signal) },
+      ALPNProtocols: ["h2", "http/1.1"],
       // An address cannot be a server name (RFC 6066 section 3).
       ...(isIP(host) === 0 && { servername: host }),
       ...tls(),
@@ -38,6 +40,7 @@ export function createConnector({ url, guard, clock, tls, accept }: ConnectorOpt
     socket.setNoDelay(true);
     const settle = (error: Error | undefined): void => {
       cancel();
+      ended.abort();
       socket.off("error", settle);
       socket.off("close", closed);
       if (error === undefined) return callback(null, socket);

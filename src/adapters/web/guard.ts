@@ -1,7 +1,9 @@
-import { lookup as systemLookup } from "node:dns";
+import type { LookupAddress } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
+import { callbackify } from "node:util";
 import { WebError } from "../../ports/web.ts";
-import { isPublicAddress } from "./addresses.ts";
+import type { NameLookup, Names } from "../names/names.ts";
+import { isPublicAddress } from "../names/public-address.ts";
 
 /**
  * Guards requests to URLs that a peer or a user gave (T52): what is checked is the very address to which the connection is
@@ -10,8 +12,12 @@ import { isPublicAddress } from "./addresses.ts";
 export interface Guard {
   /** Whether addresses that are not public are reached: the operator named the URL, or allows them all. */
   readonly allowPrivate: boolean;
-  /** The system's resolver by default. */
-  readonly resolve?: typeof systemLookup;
+  readonly lookup: NameLookup;
+}
+
+/** @param named whether the operator gave the URL, who thereby allows its address whatever it is */
+export function guardOf(named: boolean, allowPrivateAddresses: boolean, names: Names): Guard {
+  return { allowPrivate: named || allowPrivateAddresses, lookup: named ? names.named : names.given };
 }
 
 /** Longest URL that is requested, in characters. */
@@ -21,7 +27,7 @@ export const URL_LENGTH_MAX = 2_048;
  * The parsed URL of a request: `https:`, any port, without user, password and fragment.
  * @throws WebError `forbidden_address` for any other URL, and for a literal address that the guard refuses
  */
-export function checkUrl(text: string, guard: Guard): URL {
+export function checkUrl(text: string, guard: Pick<Guard, "allowPrivate">): URL {
   const shown = text.slice(0, 200);
   const url = text.length <= URL_LENGTH_MAX && URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined)
@@ -41,21 +47,26 @@ export function hostOf(url: URL): string {
   return url.hostname.startsWith("[") ? url.hostname.slice(1, -1) : url.hostname;
 }
 
-/** For `net.connect`: resolves a name to the addresses that the guard lets through, and to no others. */
-export function guardedLookup({ allowPrivate, resolve = systemLookup }: Guard): LookupFunction {
-  return (hostname, options, callback) => {
-    resolve(hostname, { ...options, all: true }, (error, found) => {
+/**
+ * For `net.connect`: resolves a name to the addresses that the guard lets through, and to no others.
+ * @param signal ends a lookup that nobody waits for any more: who dials does not tell
+ */
+export function guardedLookup({ allowPrivate, lookup }: Guard, signal: AbortSignal): LookupFunction {
+  const taken = callbackify(async (hostname: string): Promise<[LookupAddress, ...LookupAddress[]]> => {
+    const found = await lookup(hostname, signal);
+    const [first, ...others] = allowPrivate ? found : found.filter(({ address }) => isPublicAddress(address));
+    if (first !== undefined) return [first, ...others];
+    throw privateAddress(
+      hostname,
+      found.map(({ address }) => address),
+    );
+  });
+  return (hostname, options, callback) =>
+    taken(hostname, (error, addresses) => {
       if (error !== null) return callback(error, "", 0);
-      const taken = allowPrivate ? found : found.filter(({ address }) => isPublicAddress(address));
-      const [first] = taken;
-      if (first === undefined) {
-        const addresses = found.map(({ address }) => address);
-        return callback(privateAddress(hostname, addresses), "", 0);
-      }
-      if (options.all === true) callback(null, taken);
-      else callback(null, first.address, first.family);
+      if (options.all === true) callback(null, addresses);
+      else callback(null, addresses[0].address, addresses[0].family);
     });
-  };
 }
 
 function privateAddress(host: string, addresses: readonly string[]): WebError {

@@ -8,10 +8,11 @@ import { AbortAfter } from "../../ports/abort-after.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Random } from "../../ports/random.ts";
 import { WebError, type WebPeer } from "../../ports/web.ts";
+import type { Names } from "../names/names.ts";
 import type { Connections } from "./connections.ts";
 import { asWebError, isConnectionLoss } from "./errors.ts";
 import { exchange, type ExchangeAnswer } from "./exchange.ts";
-import { checkUrl, type Guard } from "./guard.ts";
+import { checkUrl, guardOf } from "./guard.ts";
 
 export interface SignedRequestOptions {
   readonly did: string;
@@ -19,6 +20,7 @@ export interface SignedRequestOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly allowPrivateAddresses: boolean;
+  readonly names: Names;
 }
 
 export interface PeerRequest {
@@ -51,8 +53,8 @@ export class SignedRequests {
    * @throws WebError; ProtocolError for an answer of a wrong form
    */
   async send(peer: WebPeer, request: PeerRequest, signal: AbortSignal, timeoutMs: number): Promise<ExchangeAnswer> {
-    const { clock, allowPrivateAddresses } = this.#options;
-    const guard: Guard = { allowPrivate: peer.named || allowPrivateAddresses };
+    const { clock, allowPrivateAddresses, names } = this.#options;
+    const guard = guardOf(peer.named, allowPrivateAddresses, names);
     const url = checkUrl(peer.url, guard);
     using deadline = new AbortAfter(clock, timeoutMs + (request.waitMs ?? 0), signal);
     const startedMs = clock.monotonic();

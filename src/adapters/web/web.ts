@@ -20,11 +20,12 @@ import { pageRefusalOf } from "../../../protocols/http/problem.ts";
 import { AbortAfter } from "../../ports/abort-after.ts";
 import type { Random } from "../../ports/random.ts";
 import { WebError, type Web, type WebPeer, type WebTarget } from "../../ports/web.ts";
+import { createNames, type Names } from "../names/names.ts";
 import { Connections, proved, type ConnectionsOptions, type VerifyPeer } from "./connections.ts";
 import { createConnector } from "./connector.ts";
 import { asWebError } from "./errors.ts";
 import { exchange, type ExchangeAnswer } from "./exchange.ts";
-import { checkUrl, type Guard } from "./guard.ts";
+import { checkUrl, guardOf } from "./guard.ts";
 import { refusalOf } from "./refusal.ts";
 import { SignedRequests, targetOf } from "./signed-requests.ts";
 
@@ -41,16 +42,19 @@ export interface WebOptions extends ConnectionsOptions {
   readonly random: Random;
   /** Whether URLs that others named may lead to addresses that are not public. */
   readonly allowPrivateAddresses: boolean;
+  /** Shared with whatever else dials; its own by default. */
+  readonly names?: Names;
   /** Authorities of the public web, PEM; the system's by default. */
   readonly roots?: readonly string[];
 }
 
 /** The web faces of other registries, over undici. */
 export function createWeb(options: WebOptions): Web {
+  const withNames = { ...options, names: options.names ?? createNames(options) };
   const connections = new Connections(options);
-  const requests = new SignedRequests(options, connections);
+  const requests = new SignedRequests(withNames, connections);
   return {
-    introduction: (target, { signal }) => introduction(options, target, signal),
+    introduction: (target, { signal }) => introduction(withNames, target, signal),
     announce: async (peer, mine, { signal }): Promise<Hello> => {
       const body = encodeIntroduction(mine);
       const request = { method: "POST", path: INTRODUCTION_PATH, body, bytesMax: HELLO_DOCUMENT_BYTES_MAX } as const;
@@ -94,9 +98,13 @@ function succeeded({ url }: WebTarget, answer: ExchangeAnswer): Uint8Array {
  * Asks a stranger who it is. Its certificate proves nothing before its descriptor has been read: then it must be one of the
  * registry that the descriptor names, or one of the public web for the host that was asked.
  */
-async function introduction(options: WebOptions, target: WebTarget, signal: AbortSignal): Promise<Introduction> {
-  const { clock, allowPrivateAddresses, roots, verifyPeer } = options;
-  const guard: Guard = { allowPrivate: target.named || allowPrivateAddresses };
+async function introduction(
+  options: WebOptions & { readonly names: Names },
+  target: WebTarget,
+  signal: AbortSignal,
+): Promise<Introduction> {
+  const { clock, allowPrivateAddresses, names, roots, verifyPeer } = options;
+  const guard = guardOf(target.named, allowPrivateAddresses, names);
   const url = checkUrl(target.url, guard);
   let server: Server | undefined;
   const connector = createConnector({

@@ -91,6 +91,9 @@ function startArguments({ name, peer }: DevRegistryOptions, dataDir: string): st
     "/ip4/127.0.0.1/tcp/0",
     "--http",
     "127.0.0.1:0",
+    // They learn of each other by gossip, at addresses of this machine.
+    "--allow-private-addresses",
+    "true",
     "--log-level",
     "warn",
   ];

@@ -121,7 +121,7 @@ export const SETTINGS: readonly Setting[] = [
     flag: "--allow-private-addresses",
     argument: "true|false",
     kind: "boolean",
-    help: "whether URLs that others name may lead to addresses that are not public",
+    help: "whether URLs and multiaddrs that others name may lead to addresses that are not public",
     fix: "use true for a federation inside one network, else false",
   },
   {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { LookupAddress } from "node:dns";
-import { isPublicAddress } from "../../../src/adapters/web/addresses.ts";
+import type { NameLookup } from "../../../src/adapters/names/names.ts";
+import { isPublicAddress } from "../../../src/adapters/names/public-address.ts";
 import { checkUrl, guardedLookup, type Guard } from "../../../src/adapters/web/guard.ts";
 import { WebError } from "../../../src/ports/web.ts";
 
@@ -19,17 +20,14 @@ const TAKEN = [
   ...["2606:4700::1111", "2a00:1450::1", "2001:4860:4860::8888", "2002:808:808::1", "64:ff9b::8.8.8.8", "::ffff:8.8.8.8"],
 ];
 
-type Resolve = NonNullable<Guard["resolve"]>;
-
-function resolver(answers: readonly string[]): Resolve {
+function resolver(answers: readonly string[]): NameLookup {
   const found = answers.map((address): LookupAddress => ({ address, family: address.includes(":") ? 6 : 4 }));
-  return ((_name: string, _options: object, callback: (error: null, found: LookupAddress[]) => void) =>
-    callback(null, found)) as unknown as Resolve;
+  return () => Promise.resolve(found);
 }
 
 function resolved(guard: Guard): Promise<string[]> {
   return new Promise((resolve, reject) => {
-    guardedLookup(guard)("some.example", { all: true }, (error, found) => {
+    guardedLookup(guard, new AbortController().signal)("some.example", { all: true }, (error, found) => {
       if (error) reject(error);
       else resolve((found as LookupAddress[]).map(({ address }) => address));
     });
@@ -69,14 +67,14 @@ describe("the guard of requests to given URLs", () => {
 
   it("T52 hands on only the addresses that it checked", async () => {
     const both = resolver(["10.0.0.1", "8.8.8.8", "fd00::1", "2606:4700::1111"]);
-    assert.deepEqual(await resolved({ allowPrivate: false, resolve: both }), ["8.8.8.8", "2606:4700::1111"]);
-    assert.equal((await resolved({ allowPrivate: true, resolve: both })).length, 4);
+    assert.deepEqual(await resolved({ allowPrivate: false, lookup: both }), ["8.8.8.8", "2606:4700::1111"]);
+    assert.equal((await resolved({ allowPrivate: true, lookup: both })).length, 4);
     const inside = resolver(["169.254.169.254", "::1"]);
-    await assert.rejects(resolved({ allowPrivate: false, resolve: inside }), (error: WebError) => {
+    await assert.rejects(resolved({ allowPrivate: false, lookup: inside }), (error: WebError) => {
       assert.equal(error.code, "forbidden_address");
       assert.match(error.message, /some\.example leads to 169\.254\.169\.254, ::1/);
       return true;
     });
-    await assert.rejects(resolved({ allowPrivate: false, resolve: resolver([]) }), { code: "forbidden_address" });
+    await assert.rejects(resolved({ allowPrivate: false, lookup: resolver([]) }), { code: "forbidden_address" });
   });
 });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { openDescriptor, signDescriptor } from "../../../protocols/descriptor/codec.ts";
 import { commit, publish } from "../../protocols/checkpoint/support.ts";
 import { decodeIntroduction, encodeIntroduction } from "../../../protocols/http/introduction-documents.ts";
+import { createNames } from "../../../src/adapters/names/names.ts";
 import { fetchJson } from "../../../src/adapters/web/fetch-json.ts";
 import { systemClock } from "../../../src/adapters/system/clock.ts";
 import { createRegistryIdentity } from "../../../src/identity/registry-identity.ts";
@@ -116,6 +117,7 @@ describe("JSON from a URL that somebody gave", () => {
   const get = (path: string, more = {}): ReturnType<typeof fetchJson> =>
     fetchJson(`https://localhost:${peer.port}${path}`, {
       ...{ clock: systemClock(), signal: signal(), allowPrivate: true, roots: [site.root] },
+      lookup: createNames({ clock: systemClock() }).named,
       ...more,
     });
 

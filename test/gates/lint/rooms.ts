@@ -85,9 +85,15 @@ export const ROOMS: readonly Room[] = [
     packages: [],
   },
 
-  ...["certificates", "checksum", "libp2p", "memory", "web"].map((adapter) => ({
+  ...["certificates", "checksum", "memory", "names"].map((adapter) => ({
     path: `src/adapters/${adapter}/`,
     mayImport: PORTS,
+    packages: "any" as const,
+  })),
+  // Both dial what others name, and look it up and judge it alike.
+  ...["libp2p", "web"].map((adapter) => ({
+    path: `src/adapters/${adapter}/`,
+    mayImport: [...PORTS, "src/adapters/names/"],
     packages: "any" as const,
   })),
   { path: "src/adapters/files.ts", mayImport: [], packages: ["node:crypto", "node:fs", "node:path"] },

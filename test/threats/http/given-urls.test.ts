@@ -25,8 +25,12 @@ class Tripwire {
     return wire;
   }
 
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
   get url(): string {
-    return `https://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    return `https://127.0.0.1:${this.port}`;
   }
 
   close(): void {
@@ -64,6 +68,28 @@ describe("threats over HTTP: URLs that others gave", () => {
       await careful.logged("could not be met over the web", peer.did, "forbidden_address");
     }
     assert.equal(wire.count, 0);
+  });
+
+  it("T52 a descriptor's multiaddr at a private address is not dialled, however it is spelt", async () => {
+    for (const host of ["ip4/127.0.0.1", "dns4/localhost", "dns/localhost", "ip6/::ffff:127.0.0.1"]) {
+      const peer = await foreign("inward");
+      await peer.announce(careful, peer.describe({ multiaddrs: [`/${host}/tcp/${wire.port}`] }));
+      await careful.logged("a registry could not be reached", peer.did, "forbidden_address");
+    }
+    assert.equal(wire.count, 0);
+    // The operator is told once what to do about it.
+    assert.equal(careful.log.split("is at a private address and is not dialled").length - 1, 1);
+    assert.match(careful.log, /FEDERATION_ALLOW_PRIVATE_ADDRESSES=true/);
+  });
+
+  it("T52 the same are dialled where the operator allows it", async () => {
+    const open = await sharedRegistry();
+    const peer = await foreign("inward");
+    const dialled = await Tripwire.listen();
+    const connected = once(dialled.server, "connection");
+    await peer.announce(open, peer.describe({ multiaddrs: [`/dns4/localhost/tcp/${dialled.port}`] }));
+    await connected;
+    dialled.close();
   });
 
   it("T52 the same is asked where the operator allows it", async () => {
