@@ -9,11 +9,11 @@ export interface AgentRecord extends AgentFields {
   readonly registry: string;
   /** The home's epoch in which this revision was written, from 0. */
   readonly epoch: number;
-  /** Counts up from 1 and never restarts for a DID within an epoch. */
+  /** From 1; counts up and never restarts for a DID within an epoch, not after a delete either (README, "Revisions"). */
   readonly revision: number;
   /** Hybrid logical clock of the write, see `hlc.ts`. */
   readonly hlc: string;
-  /** Value hash (hex) of the revision before; absent on the first. */
+  /** Value hash (hex) of the revision before; absent on the first, and on the first after a delete. */
   readonly prev?: string;
   /** 0 to 1 in steps of 0.01; absent where the home has no opinion. */
   readonly reputation_score?: number;

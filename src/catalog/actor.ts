@@ -16,7 +16,7 @@ import { CatalogueQueries } from "./queries.ts";
 import { Pruning } from "./prune.ts";
 import type { CatalogOptions } from "./options.ts";
 import { Repairs } from "./repairs.ts";
-import { OWN_CATALOGUE, rowKey } from "./rows.ts";
+import { OWN_CATALOGUE } from "./rows.ts";
 import { published, signVersion, type SignedVersion } from "./sign-version.ts";
 import type { RunTask } from "./tasks.ts";
 
@@ -62,15 +62,11 @@ export class CatalogActor implements Actor<CatalogMessage> {
     this.#options = options;
     this.#context = context;
     this.#unsure = options.unsure;
-    const { store, clock, log } = options;
     const task: RunTask = (run, then) => this.#task(run, (outcome) => this.#whenIdle(() => then(outcome)));
-    const write = this.#writeRows.bind(this);
-    this.#pruning = new Pruning({ store, clock, log, task, write });
-    this.#repairs = new Repairs({
-      ...{ log, refetch: options.refetch, task },
-      later: (delayMs) => void context.after(delayMs, { type: "tick", what: "repair" }),
-      write: (key, record, then) => write([{ type: "put", key: rowKey(OWN_CATALOGUE, "record", key), value: record }], then),
-    });
+    const parts = { ...options, task, exclusively: this.#exclusively.bind(this) };
+    this.#pruning = new Pruning(parts);
+    const later = (delayMs: number): void => void context.after(delayMs, { type: "tick", what: "repair" });
+    this.#repairs = new Repairs({ ...parts, later });
     context.after(HEARTBEAT_MS, { type: "tick", what: "heartbeat" });
     this.#load();
   }
@@ -204,8 +200,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
             outcome.error,
           );
         const { did, clock } = this.#options;
-        const context = { home: did, epoch: catalogue.epoch, nowMs: clock.now() };
-        const decided = decide(batch, outcome.value, catalogue, this.#hlc, context);
+        const decided = decide(batch, outcome.value, catalogue, this.#hlc, { home: did, nowMs: clock.now() });
         this.#hlc = decided.hlc;
         const results = [...refused, ...decided.results];
         // A batch in which nothing changed is answered without a version of its own, unless one is due.
@@ -297,16 +292,13 @@ export class CatalogActor implements Actor<CatalogMessage> {
     else run();
   }
 
-  /** Writes rows that no version needs to be signed for; what the map says does not change. */
-  #writeRows(rows: readonly StoreOperation[], then: (outcome: Outcome<void>) => void): void {
+  /** Writes what no version needs to be signed for; what the map says does not change. Begin it while no write is under way. */
+  #exclusively<T>(run: (signal: AbortSignal) => Promise<T>, then: (outcome: Outcome<T>) => void): void {
     this.#writing = true;
-    this.#task(
-      () => this.#options.store.batch(rows, { durable: true }),
-      (outcome) => {
-        this.#finish([]);
-        then(outcome);
-      },
-    );
+    this.#task(run, (outcome) => {
+      this.#finish([]);
+      then(outcome);
+    });
   }
 
   #rootBeforeEpoch: string | undefined;

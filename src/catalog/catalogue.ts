@@ -38,11 +38,12 @@ export class Catalogue {
   epoch = 0;
   sequenceBase = 0;
   floor = 0;
+  revisionFloor = 0;
   state: HeadRow["state"] = "complete";
   syncedAtMs = 0;
   unchecked = false;
   /** Whether rows of these kinds may stand in the store: where none do, none are looked up. */
-  readonly mayHave: { names: boolean; tombstones: boolean } = { names: true, tombstones: true };
+  readonly mayHave: { names: boolean; tombstones: boolean; reached: boolean } = { names: true, tombstones: true, reached: true };
   /** Counts whatever may change which records are shown: changes of the map, of verdicts, of the epoch. */
   touched = 0;
   /** Bulk sessions since the catalogue was loaded. */
@@ -181,9 +182,9 @@ export class Catalogue {
   }
 
   headOperation(): StoreOperation {
-    const { home, epoch, sequenceBase, floor, state, syncedAtMs, unchecked, previous } = this;
+    const { home, epoch, sequenceBase, floor, revisionFloor, state, syncedAtMs, unchecked, previous } = this;
     const row: HeadRow = {
-      ...{ home, epoch, sequenceBase, floor, state, syncedAtMs, unchecked, depth: this.map.depth },
+      ...{ home, epoch, sequenceBase, floor, revisionFloor, state, syncedAtMs, unchecked, depth: this.map.depth },
       ...(this.#head && { head: this.#head.signed }),
       ...(previous !== undefined && { previous }),
     };

@@ -3,11 +3,12 @@ import { isMinted, mintDid, publicKeyOfDid } from "../../protocols/lib/did.ts";
 import { keyOf } from "../../protocols/lib/hash.ts";
 import { decodeRecord } from "../../protocols/record/codec.ts";
 import type { MutationResult } from "../api.ts";
-import { StoreError, type StoreOperation, type StoreReader } from "../ports/store.ts";
+import type { StoreOperation, StoreReader } from "../ports/store.ts";
 import type { Catalogue, Change } from "./catalogue.ts";
 import { nameKey, prepare, write, type Existing, type Prepared, type WriteContext } from "./mutations.ts";
-import { OWN_CATALOGUE, readU48, rowKey } from "./rows.ts";
-import { tombstoneRow } from "./tombstone.ts";
+import { reachedRevision } from "./reached.ts";
+import { OWN_CATALOGUE, readIntact, rowKey } from "./rows.ts";
+import { tombstoneRevision, tombstoneRow } from "./tombstone.ts";
 import type { Mutation } from "../api.ts";
 
 /** A mutation in the queue, with where its result goes. */
@@ -53,23 +54,25 @@ export function collect(
   return { batch, later, refused };
 }
 
-/** Reads what `decide` needs: published records, tombstones, and who holds the names. */
+/** Reads what `decide` needs: published records, the revisions of deleted ones, and who holds the names. */
 export async function lookUp(store: StoreReader, catalogue: Catalogue, batch: readonly Settled[]): Promise<Lookup> {
   const { map, mayHave } = catalogue;
-  const known = batch.map(({ key }) => map.get(key) !== undefined);
-  const sought = batch.flatMap(({ key }, i) =>
-    known[i] || mayHave.tombstones ? [{ key, table: known[i] ? ("record" as const) : ("tombstone" as const) }] : [],
-  );
-  const rows = await readRows(
+  const tablesOfGone = [mayHave.tombstones && ("tombstone" as const), mayHave.reached && ("reached" as const)];
+  const sought = batch.flatMap(({ key }) => {
+    const tables = map.get(key) === undefined ? tablesOfGone : ["record" as const];
+    return tables.flatMap((table) => (table === false ? [] : [{ key, table }]));
+  });
+  const rows = await readIntact(
     store,
     sought.map(({ key, table }) => rowKey(OWN_CATALOGUE, table, key)),
   );
   const agents = new Map<string, Existing>();
   sought.forEach(({ key, table }, i) => {
     const row = rows[i];
-    if (row !== undefined) agents.set(hex(key), table === "record" ? { record: row } : { tombstone: readU48(row) });
-    // Its record is lost. A version changes an agent once at most, so no revision is above the number of versions.
-    else if (table === "record") agents.set(hex(key), { tombstone: catalogue.sequence });
+    if (row instanceof Uint8Array)
+      agents.set(hex(key), table === "record" ? { record: row } : { reached: revisionOf(table, row) });
+    // What is lost can only be bounded: a version changes an agent once at most, so no revision is above the number of versions.
+    else if (row === "damaged" || table === "record") agents.set(hex(key), { reached: catalogue.sequence });
   });
   if (!mayHave.names) return { agents, names: new Map() };
   const names = batch.flatMap(({ fields }) => (fields === undefined ? [] : [nameKey(fields.humanReadableId)]));
@@ -78,23 +81,8 @@ export async function lookUp(store: StoreReader, catalogue: Catalogue, batch: re
   return { agents, names: new Map(held) };
 }
 
-/** Damaged rows count as lost: one must not stop all others in its batch, and its agent can be registered again. */
-async function readRows(store: StoreReader, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
-  const isDamage = (error: unknown): boolean => error instanceof StoreError && error.code === "damaged";
-  try {
-    return await store.getMany(keys);
-  } catch (error) {
-    if (!isDamage(error)) throw error;
-  }
-  const rows: (Uint8Array | undefined)[] = [];
-  for (const key of keys) {
-    const read = store.get(key).catch((error: unknown) => {
-      if (!isDamage(error)) throw error;
-      return undefined;
-    });
-    rows.push(await read);
-  }
-  return rows;
+function revisionOf(table: "tombstone" | "reached", row: Uint8Array): number {
+  return table === "tombstone" ? tombstoneRevision(row) : reachedRevision(row);
 }
 
 /** Decides the batch in order: pure, apart from the clock reading that it carries along. */
@@ -103,8 +91,10 @@ export function decide(
   lookup: Lookup,
   catalogue: Catalogue,
   hlc: string | undefined,
-  context: WriteContext,
+  { home, nowMs }: Pick<WriteContext, "home" | "nowMs">,
 ): Decided {
+  const { epoch, revisionFloor } = catalogue;
+  const context: WriteContext = { home, nowMs, epoch, revisionFloor };
   const changes: Change[] = [];
   const operations: StoreOperation[] = [];
   const results: (readonly [Queued, MutationResult])[] = [];
@@ -126,8 +116,11 @@ export function decide(
       const value = tombstoneRow(written.deleted, context.nowMs, item.did);
       operations.push({ type: "put", key: rowKey(OWN_CATALOGUE, "tombstone", item.key), value });
       catalogue.mayHave.tombstones = true;
-    } else if (existing.tombstone !== undefined) {
-      operations.push({ type: "del", key: rowKey(OWN_CATALOGUE, "tombstone", item.key) });
+    } else if (existing.reached !== undefined) {
+      operations.push(
+        { type: "del", key: rowKey(OWN_CATALOGUE, "tombstone", item.key) },
+        { type: "del", key: rowKey(OWN_CATALOGUE, "reached", item.key) },
+      );
     }
     if (isMinted(item.did)) {
       // No row: its DID spells the name. The rest of the batch has to know it all the same.

@@ -13,6 +13,8 @@ export interface HeadRow {
   readonly depth: number;
   /** The oldest sequence after which all changes are known. */
   readonly floor: number;
+  /** Of our own catalogue: no agent without rows of its own ever reached a higher revision (see `reached.ts`). */
+  readonly revisionFloor: number;
   /** `partial`: a bulk sync is under way, the map is between versions; `fresh` when it began from nothing. */
   readonly state: "complete" | "partial" | "fresh";
   /** A replica's records of the last bulk sync are not all checked for admission yet (`replication/admission-pass.ts`). */
@@ -33,11 +35,14 @@ export function encodeHeadRow(row: HeadRow): Uint8Array {
 
 /** The store's checksum vouches for the bytes; only the version is checked. */
 export function decodeHeadRow(bytes: Uint8Array): HeadRow {
-  const { version, head, ...rest } = JSON.parse(fromUtf8(bytes)) as Omit<HeadRow, "head"> & {
+  const { version, head, ...stored } = JSON.parse(fromUtf8(bytes)) as Omit<HeadRow, "head" | "revisionFloor"> & {
     version: number;
+    revisionFloor?: number;
     head?: { note: string; commit: string; logProof: string[] };
   };
   if (version !== VERSION) throw new Error(`the catalogue's rows have version ${version}, this program reads ${VERSION}`);
+  // An earlier version of this program let revisions go with the change log; none of them was above the number of versions.
+  const rest = { ...stored, revisionFloor: stored.revisionFloor ?? stored.floor };
   if (head === undefined) return rest;
   const logProof = head.logProof.map((hash) => Buffer.from(hash, "hex"));
   return { ...rest, head: { note: head.note, commit: utf8(head.commit), logProof } };

@@ -6,7 +6,7 @@ import { HASH_BYTES, valueOf } from "../../protocols/lib/hash.ts";
 import { StoreError, type StoreReader } from "../ports/store.ts";
 import { Catalogue } from "./catalogue.ts";
 import { decodeHeadRow, type HeadRow } from "./head-row.ts";
-import { rowKey, rowSuffix, tableRange } from "./rows.ts";
+import { rowKey, rowSuffix, scanIntact, tableRange } from "./rows.ts";
 import { MapHeap } from "./tree/map-heap.ts";
 
 /** The rows do not add up to what was signed. What to do about it is the owner's decision: repair from peers, or refuse. */
@@ -47,8 +47,8 @@ type Fill = (store: StoreReader, catalogue: Catalogue, row: HeadRow) => Promise<
 
 async function loadFrom(store: StoreReader, number: number, row: HeadRow, fill: Fill): Promise<Catalogue | undefined> {
   const catalogue = new Catalogue(number, row.home, row.depth);
-  const { epoch, sequenceBase, floor, state, syncedAtMs, unchecked, previous } = row;
-  Object.assign(catalogue, { epoch, sequenceBase, floor, state, syncedAtMs, unchecked, previous });
+  const { epoch, sequenceBase, floor, revisionFloor, state, syncedAtMs, unchecked, previous } = row;
+  Object.assign(catalogue, { epoch, sequenceBase, floor, revisionFloor, state, syncedAtMs, unchecked, previous });
   if (row.head !== undefined) catalogue.setHead(row.head, verifyHead(row.head));
   if (!(await fill(store, catalogue, row))) return undefined;
   catalogue.map.update();
@@ -112,9 +112,11 @@ async function lookForRareRows(store: StoreReader, { number, mayHave }: Catalogu
   for (const [kind, table] of [
     ["names", "name"],
     ["tombstones", "tombstone"],
+    ["reached", "reached"],
   ] as const) {
     mayHave[kind] = false;
-    for await (const rows of store.scan({ ...tableRange(number, table), limit: 1 })) mayHave[kind] ||= rows.length > 0;
+    const found = (): void => void (mayHave[kind] = true);
+    for await (const rows of scanIntact(store, { ...tableRange(number, table), limit: 1 }, found)) if (rows.length > 0) found();
   }
 }
 

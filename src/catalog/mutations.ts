@@ -16,8 +16,8 @@ import type { Change } from "./catalogue.ts";
 export interface Existing {
   /** Exact bytes of the published record. */
   readonly record?: Uint8Array;
-  /** The revision that a deleted agent had reached. */
-  readonly tombstone?: number;
+  /** The revision that an agent has reached of which no record is there: it was deleted, or its bytes have rotted. */
+  readonly reached?: number;
 }
 
 /** A mutation with its agent's name settled, or the reason why it cannot be. */
@@ -60,6 +60,8 @@ export interface WriteContext {
   readonly home: string;
   readonly epoch: number;
   readonly nowMs: number;
+  /** What a DID of which nothing is known may have reached at the most. */
+  readonly revisionFloor: number;
 }
 
 export interface Written {
@@ -80,7 +82,7 @@ export function write(
   const { mutation, did, key, fields } = prepared;
   try {
     const before = existing.record && decodeRecord(existing.record);
-    const reached = before?.revision ?? existing.tombstone ?? 0;
+    const reached = before?.revision ?? existing.reached ?? context.revisionFloor;
     if (mutation.ifRevision !== undefined && mutation.ifRevision !== reached) {
       return { hlc, result: conflict(did, `the agent is at revision ${reached}, not ${mutation.ifRevision}`) };
     }

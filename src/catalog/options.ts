@@ -18,6 +18,8 @@ export interface CatalogOptions {
   readonly settled: (() => void) | undefined;
   /** Called after a version is durable. */
   readonly publish: (version: Published) => void;
+  /** Revisions of agents deleted long ago that are kept one by one; REACHED_ROWS_MAX by default. */
+  readonly reachedRowsMax?: number;
   /** Asks peers for bytes that we lost; `undefined` when none has them. */
   readonly refetch: (lost: LostRecord, signal: AbortSignal) => Promise<Uint8Array | undefined>;
 }

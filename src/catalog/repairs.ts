@@ -1,7 +1,8 @@
 import { equal, hex } from "../../protocols/lib/bytes.ts";
-import type { Outcome } from "../actors/actor.ts";
 import type { Log } from "../ports/log.ts";
+import type { Store, StoreOperation } from "../ports/store.ts";
 import type { Catalogue } from "./catalogue.ts";
+import { rowKey } from "./rows.ts";
 import type { RunTask } from "./tasks.ts";
 
 /** Damaged records that are remembered until they are brought back; others are found again by the background check. */
@@ -25,6 +26,7 @@ type Lost = Pick<LostRecord, "key" | "value"> & {
 };
 
 export interface RepairParts {
+  readonly store: Store;
   readonly log: Log;
   /** Asks peers; `undefined` when none has the bytes. */
   readonly refetch: (lost: LostRecord, signal: AbortSignal) => Promise<Uint8Array | undefined>;
@@ -32,7 +34,8 @@ export interface RepairParts {
   readonly task: RunTask;
   /** Calls `next` after this time. */
   readonly later: (delayMs: number) => void;
-  readonly write: (key: Uint8Array, record: Uint8Array, then: (outcome: Outcome<void>) => void) => void;
+  /** A task for the time of which no commit and no other write begins; the outcome comes in the actor's turn. */
+  readonly exclusively: RunTask;
 }
 
 /**
@@ -98,13 +101,17 @@ export class Repairs {
   }
 
   #restore(catalogue: Catalogue, lost: LostRecord, record: Uint8Array): void {
-    const { log, write } = this.#parts;
+    const { store, log, exclusively } = this.#parts;
     const key = hex(lost.key);
-    write(lost.key, record, (outcome) => {
-      if (outcome.ok) log.info("a damaged record was brought back by a peer", { key });
-      else log.error("a record that was brought back could not be stored", { key, error: outcome.error });
-      this.next(catalogue);
-    });
+    const put: StoreOperation = { type: "put", key: rowKey(catalogue.number, "record", lost.key), value: record };
+    exclusively(
+      () => store.batch([put], { durable: true }),
+      (outcome) => {
+        if (outcome.ok) log.info("a damaged record was brought back by a peer", { key });
+        else log.error("a record that was brought back could not be stored", { key, error: outcome.error });
+        this.next(catalogue);
+      },
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-import { StoreError, type Store, type StoreRange } from "../ports/store.ts";
+import { StoreError, type Store, type StoreEntry, type StoreRange, type StoreReader } from "../ports/store.ts";
 
 /**
  * Where the rows of catalogues stand in the store. Every key begins with a byte outside of ASCII text, so that libraries which
@@ -20,6 +20,8 @@ const TABLES = {
   refused: "x",
   /** K → what stays of a deleted agent of ours (see `tombstone.ts`). */
   tombstone: "d",
+  /** K → the revision that an agent of ours had reached whose tombstone is gone (see `reached.ts`). */
+  reached: "v",
   /** Hash of a humanReadableId → K: only for agents whose DID does not already spell it. */
   name: "n",
   /** Sequence, K → nothing: K changed in that version. */
@@ -110,15 +112,50 @@ export async function deleteRange(store: Store, range: StoreRange): Promise<void
       keys.map((key) => ({ type: "del", key })),
       { durable: false },
     );
-  for (let damaged: Uint8Array | undefined = range.from; damaged !== undefined;) {
-    const rest = { ...range, from: damaged, chunkEntries: DELETE_ROWS_MAX };
-    damaged = undefined;
+  const damaged: Uint8Array[] = [];
+  for await (const rows of scanIntact(store, { ...range, chunkEntries: DELETE_ROWS_MAX }, (key) => damaged.push(key))) {
+    await remove(rows.map(([key]) => key));
+  }
+  await remove(damaged);
+}
+
+/** Scans on behind rows that have rotted, whose keys are given to `damaged`. A limit counts anew behind each. @throws StoreError */
+export async function* scanIntact(
+  store: StoreReader,
+  range: StoreRange,
+  damaged: (key: Uint8Array) => void,
+): AsyncGenerator<StoreEntry[]> {
+  for (let from: Uint8Array | undefined = range.from; from !== undefined;) {
+    const rest = { ...range, from };
+    from = undefined;
     try {
-      for await (const rows of store.scan(rest)) await remove(rows.map(([key]) => key));
+      yield* store.scan(rest);
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== "damaged" || error.key === undefined) throw error;
-      damaged = error.key;
-      await remove([damaged]);
+      damaged(error.key);
+      from = Buffer.concat([error.key, Buffer.of(0)]);
     }
   }
+}
+
+/** The rows of these keys; a damaged one keeps none of the others away. @throws StoreError */
+export async function readIntact(
+  store: StoreReader,
+  keys: readonly Uint8Array[],
+): Promise<(Uint8Array | "damaged" | undefined)[]> {
+  const isDamage = (error: unknown): boolean => error instanceof StoreError && error.code === "damaged";
+  try {
+    return await store.getMany(keys);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+  }
+  const rows: (Uint8Array | "damaged" | undefined)[] = [];
+  for (const key of keys) {
+    const read = store.get(key).catch((error: unknown) => {
+      if (!isDamage(error)) throw error;
+      return "damaged" as const;
+    });
+    rows.push(await read);
+  }
+  return rows;
 }

@@ -9,6 +9,10 @@ export function tombstoneRow(revision: number, deletedAtMs: number, did: string)
   return Buffer.concat([u48(revision), u48(deletedAtMs), utf8(did)]);
 }
 
+export function tombstoneRevision(row: Uint8Array): number {
+  return readU48(row);
+}
+
 /** Unix milliseconds. */
 export function tombstoneTime(row: Uint8Array): number {
   return readU48(row.subarray(6));

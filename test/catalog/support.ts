@@ -22,6 +22,8 @@ export interface OpenOptions {
   readonly key?: TestKey;
   /** Chance of the actor, 0 ≤ unit < 1; 0 by default. */
   readonly unit?: () => number;
+  /** As of `CatalogOptions`. */
+  readonly reachedRowsMax?: number;
 }
 
 /** One running catalogue actor on a clock that the test moves. */
@@ -35,11 +37,19 @@ export class Bench {
   settledTimes = 0;
   readonly #system: ActorSystem;
 
-  constructor({ store, clock = new VirtualClock(), unsure = false, key = ACME, unit = (): number => 0 }: OpenOptions) {
+  constructor({
+    store,
+    clock = new VirtualClock(),
+    unsure = false,
+    key = ACME,
+    unit = (): number => 0,
+    reachedRowsMax,
+  }: OpenOptions) {
     this.clock = clock;
     this.#system = new ActorSystem({ clock, log: this.log, scheduler: systemScheduler() });
     const options = {
       ...{ did: key.did, sign: key.sign, store, clock, log: this.log, unsure },
+      ...(reachedRowsMax !== undefined && { reachedRowsMax }),
       random: { unit, bytes: (length: number): Uint8Array => new Uint8Array(length) },
       refetch: (lost: LostRecord): Promise<Uint8Array | undefined> => Promise.resolve(this.copies.get(hex(lost.key))),
       settled: () => void (this.settledTimes += 1),
