@@ -23,6 +23,7 @@ import { Operations } from "./operations.ts";
 import type { Clock } from "./ports/clock.ts";
 import type { Log } from "./ports/log.ts";
 import type { Network } from "./ports/network.ts";
+import { pause } from "./ports/pause.ts";
 import type { Pressure } from "./ports/pressure.ts";
 import type { Random } from "./ports/random.ts";
 import type { Scheduler } from "./ports/scheduler.ts";
@@ -147,7 +148,13 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
   const catalog: ActorRef<CatalogMessage> = system.spawn<CatalogMessage>({
     name: "catalog",
     create: (context) => {
-      if (unsure) context.after(SETTLE_MS, { type: "head_settled" });
+      if (unsure) {
+        const settle = async (signal: AbortSignal): Promise<boolean> => {
+          await pause(clock, SETTLE_MS, signal);
+          return membership.ask((reply) => ({ type: "all_heard", reply }), SETTLE_MS);
+        };
+        context.task(settle, (heard) => ({ type: "head_settled", allHeard: heard.ok && heard.value }));
+      }
       const settled = (): void => {
         unsure = false;
         options.settled?.();

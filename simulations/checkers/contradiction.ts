@@ -10,8 +10,9 @@ const CHECKPOINT =
 const MARK = Buffer.from("/catalog/");
 
 /**
- * Reads along every byte that leaves a machine: a registry may never sign two roots for one size of its log, whatever crashed or
- * was restored in between (T26, T53). Only what a registry sends itself is counted: others might have made it up.
+ * Reads along every byte that reaches another machine: a registry may never sign two roots for one size of its log, whatever
+ * crashed or was restored in between (T26, T53). Only what a registry sends itself is counted: others might have made it up. What
+ * was lost on the way to everybody is nowhere, so neither its author, restored, nor anybody else can know of it.
  */
 export class ContradictionChecker {
   readonly #didOf: (peerId: string) => string | undefined;
@@ -32,7 +33,7 @@ export class ContradictionChecker {
   }
 
   observe(event: WireEvent): void {
-    if (event.stage !== "sent" || event.bytes === undefined) return;
+    if (event.stage !== "delivered" || event.bytes === undefined) return;
     const bytes = Buffer.from(event.bytes.buffer, event.bytes.byteOffset, event.bytes.byteLength);
     if (!bytes.includes(MARK)) return;
     const did = this.#didOf(event.from);

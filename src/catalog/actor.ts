@@ -90,7 +90,7 @@ export class CatalogActor implements Actor<CatalogMessage> {
         return this.#writing ? this.#stash.put(message) : this.#ownHead(this.#catalogue, message.head);
       case "head_settled":
         if (this.#writing) return this.#stash.put(message);
-        return this.#unsure ? this.#decide(this.#catalogue) : undefined;
+        return this.#unsure ? this.#decide(this.#catalogue, message.allHeard) : undefined;
       case "damaged":
         return void this.#repairs.damaged(this.#catalogue, message.key);
       case "drain":
@@ -153,10 +153,12 @@ export class CatalogActor implements Actor<CatalogMessage> {
       this.#commitTimer = false;
       return this.#advance();
     }
-    this.#context.after(HEARTBEAT_MS, { type: "tick", what: "heartbeat" });
-    if (this.#raiseFailed && !this.#writing) return this.#decide(catalogue);
-    const quiet = this.#options.clock.monotonic() - this.#committedAtMs >= HEARTBEAT_MS;
-    if (quiet && this.#maySign()) this.#begin(catalogue);
+    // From the last commit, not from the last tick: that commit ended a moment after its tick, and one in two would be too early.
+    const dueMs = this.#committedAtMs + HEARTBEAT_MS - this.#options.clock.monotonic();
+    const isQuiet = dueMs <= 0;
+    this.#context.after(isQuiet ? HEARTBEAT_MS : Math.ceil(dueMs), { type: "tick", what: "heartbeat" });
+    if (this.#raiseFailed && !this.#writing) return this.#decide(catalogue, false);
+    if (isQuiet && this.#maySign()) this.#begin(catalogue);
     this.#pruning.run(catalogue, () => this.#catalogue === catalogue);
   }
 
@@ -331,11 +333,13 @@ export class CatalogActor implements Actor<CatalogMessage> {
     this.#raiseEpoch(catalogue, checkpoint.registryNote, checkpoint.epoch);
   }
 
-  /** The wait of a copied directory is over: it goes on where peers know nothing newer than it does itself, else in a new epoch. */
-  #decide(catalogue: Catalogue): void {
+  /** A copied directory has waited: where all peers know nothing newer than it does itself it goes on, else in a new epoch. */
+  #decide(catalogue: Catalogue, allHeard: boolean): void {
     const shown = this.#shown;
     const { epoch, log, head } = catalogue;
-    if (shown !== undefined && shown.epoch === epoch && shown.size === log.size && equal(shown.root, log.root())) {
+    const isNewest = shown !== undefined && shown.epoch === epoch && shown.size === log.size && equal(shown.root, log.root());
+    // One that lags behind shows the same: whoever was not heard may know more.
+    if (isNewest && allHeard) {
       this.#settle();
       return this.#advance();
     }

@@ -71,8 +71,8 @@ export type CatalogMessage =
   | { readonly type: "damaged"; readonly key: Uint8Array }
   /** A head that carries our own signature, shown by a peer. */
   | { readonly type: "own_head"; readonly head: SignedHead }
-  /** The wait for peers that know our newest head is over (rule 7 of the architecture). */
-  | { readonly type: "head_settled" }
+  /** The wait for peers that know our newest head is over (rule 7 of the architecture); whether every known registry was heard. */
+  | { readonly type: "head_settled"; readonly allHeard: boolean }
   /** Writes what is queued now and refuses what comes later. */
   | { readonly type: "drain"; readonly reply: Reply<void> }
   /** Of the actor to itself. */

@@ -121,6 +121,8 @@ export class MembershipActor implements Actor<MembershipMessage> {
         return this.#operator.remove(message.which, message.reply);
       case "status":
         return message.reply.resolve(this.#status());
+      case "all_heard":
+        return message.reply.resolve(this.#members.all().every(({ heard }) => heard));
       case "introduction":
         return message.reply.resolve(this.#announcer.introduction);
       case "announced":
@@ -285,6 +287,8 @@ export class MembershipActor implements Actor<MembershipMessage> {
 
   #hello(peerId: string, hello: Hello): void {
     this.#learn(hello.descriptor, peerId);
+    const member = this.#members.byPeer(peerId);
+    if (member !== undefined) member.heard = true;
     for (const bytes of hello.known) this.#learn(bytes, undefined);
     for (const head of [hello.head, hello.yours, ...hello.heads]) if (head !== undefined) this.#learnHead(head);
     this.#dialler.dial();

@@ -28,6 +28,8 @@ export type MembershipMessage =
   | { readonly type: "add_peer"; readonly address: string; readonly reply: Reply<PeerAddition> }
   | { readonly type: "remove_peer"; readonly which: string; readonly reply: Reply<string | undefined> }
   | { readonly type: "status"; readonly reply: Reply<MembershipStatus> }
+  /** Whether every registry that we know has said hello since we started, and so has shown what it holds of us. */
+  | { readonly type: "all_heard"; readonly reply: Reply<boolean> }
   /** What anybody may know of us; `undefined` before our descriptor is current. */
   | { readonly type: "introduction"; readonly reply: Reply<Introduction | undefined> }
   /**

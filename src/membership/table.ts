@@ -43,6 +43,8 @@ export interface Member {
   probeFailures: number;
   /** Whether hellos were exchanged on this connection, or are about to be. */
   greeted: boolean;
+  /** Whether it said hello since we started, over whichever transport. */
+  heard: boolean;
   helloFailures: number;
   readonly web: WebContact;
 }
@@ -103,7 +105,7 @@ export class MemberTable {
       ...{ addresses: [], urls: [], configured: false, connected: false, rttMs: null, seenAtMs: Number.NEGATIVE_INFINITY },
       ...{ early: undefined, dialling: false, dialFailures: 0, dialAtMs: Number.NEGATIVE_INFINITY },
       dialProblem: undefined,
-      ...{ probeFailures: 0, greeted: false, helloFailures: 0 },
+      ...{ probeFailures: 0, greeted: false, heard: false, helloFailures: 0 },
       web: {
         ...{ peer: undefined, busy: false, failures: 0, problem: undefined },
         ...{ announceAtMs: Number.NEGATIVE_INFINITY, pollAtMs: Number.NEGATIVE_INFINITY },

@@ -2,6 +2,7 @@ import type { Refusal } from "../../protocols/catalog-sync/messages.ts";
 import type { CatalogPage, PageRefusal, PageRequest } from "../../protocols/http/catalog-page.ts";
 import { AbortAfter } from "../ports/abort-after.ts";
 import type { Clock } from "../ports/clock.ts";
+import { pause } from "../ports/pause.ts";
 import { WebError, type Web, type WebPeer } from "../ports/web.ts";
 import { RETRY_MS_MAX, RETRY_MS_MIN } from "./attempts.ts";
 import { SESSION_MS_MAX } from "./stream.ts";
@@ -45,7 +46,8 @@ export class WebPages {
         return answer;
       }
       if (!this.#begun || (answer.code !== "throttled" && answer.code !== "busy")) return answer;
-      await this.#pause(Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, answer.retryAfterMs)));
+      const { clock, signal } = this.#options;
+      await pause(clock, Math.min(RETRY_MS_MAX, Math.max(RETRY_MS_MIN, answer.retryAfterMs)), signal);
     }
   }
 
@@ -65,22 +67,6 @@ export class WebPages {
       if (error instanceof WebError && error.code === "throttled") return refusal("throttled", error.retryAfterMs);
       throw error;
     }
-  }
-
-  #pause(delayMs: number): Promise<void> {
-    const { clock, signal } = this.#options;
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        cancel();
-        reject(signal.reason instanceof Error ? signal.reason : new Error("the session was called off"));
-      };
-      const cancel = clock.after(delayMs, () => {
-        signal.removeEventListener("abort", onAbort);
-        resolve();
-      });
-      signal.addEventListener("abort", onAbort, { once: true });
-      if (signal.aborted) onAbort();
-    });
   }
 }
 

@@ -53,8 +53,8 @@ async function show(bench: Bench, head: SignedHead): Promise<void> {
   await quiet();
 }
 
-async function settle(bench: Bench): Promise<void> {
-  bench.actor.tell({ type: "head_settled" });
+async function settle(bench: Bench, allHeard = true): Promise<void> {
+  bench.actor.tell({ type: "head_settled", allHeard });
   await quiet();
 }
 
@@ -121,6 +121,17 @@ describe("catalogue: T53 a copied or restored directory", () => {
       bench.stop();
     });
   }
+
+  it("raises its epoch when those who were heard show the head that it has, and others were not heard", async () => {
+    const { bench, newer, copied, signed } = await restored();
+    await show(bench, copied.head);
+    await settle(bench, false);
+    assert.deepEqual([last(bench).epoch, last(bench).size, last(bench).agents], [1, 1, 1]);
+    await show(bench, newer.head);
+    assert.equal((await bench.status()).paused, null);
+    assertNoContradiction([...signed, ...bench.published]);
+    bench.stop();
+  });
 
   it("ignores heads that are not its own: another key's, a forged one, junk", async () => {
     const { bench, newer } = await restored(false);

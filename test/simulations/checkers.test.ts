@@ -79,12 +79,13 @@ describe("simulations: every checker finds what it is there for", function () {
     const did = "did:key:z6MkpZ71gTNqyiqyu9F8kifFLmMXzNxMkAttxe8u6HkgfJ7U";
     const note = (size: number, root: string): string => `${did}/catalog/0\n${size}\n${root.padEnd(43, "A")}=\n\n— signature\n`;
     const checker = new ContradictionChecker((peerId) => (peerId === "author" ? did : "did:key:z6MkOther"));
-    const send = (from: string, text: string): void =>
-      checker.observe({ stage: "sent", type: "frame", from, to: "x", bytes: Buffer.from(text) });
+    const send = (from: string, text: string, stage: "sent" | "delivered" = "delivered"): void =>
+      checker.observe({ stage, type: "frame", from, to: "x", bytes: Buffer.from(text) });
     send("author", `binary\u0000\u00ff${note(1, "R")}`);
     send("author", JSON.stringify({ checkpoint: note(1, "R") }));
     send("author", note(2, "S"));
     send("stranger", note(2, "T"));
+    send("author", note(2, "T"), "sent");
     assert.deepEqual([checker.complaints, checker.checkpoints], [[], 2]);
     send("author", JSON.stringify({ checkpoint: note(2, "T") }));
     send("author", note(2, "T"));
