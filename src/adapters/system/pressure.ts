@@ -21,7 +21,7 @@ export function systemPressure(): SystemPressure {
   let newest = { current: 0, eventLoop: 0 };
   const read = (): typeof newest => {
     const nowMs = performance.now();
-    // Shares of a shorter time are chance.
+    // Shares of a shorter time are chance, and several readers would each see a part of it alone.
     if (nowMs - readAtMs < PERIOD_MS_MIN) return newest;
     const used = process.cpuUsage(cpu);
     const usedMs = (used.user + used.system) / MICROSECONDS_PER_MS;
@@ -42,7 +42,7 @@ export function systemPressure(): SystemPressure {
   };
 }
 
-const PERIOD_MS_MIN = 500;
+const PERIOD_MS_MIN = 900;
 const MICROSECONDS_PER_MS = 1_000;
 
 /**

@@ -17,7 +17,7 @@ describe("the pressure of this process", () => {
     try {
       assert.equal(pressure.current(), 0);
       await new Promise((resolve) => setTimeout(resolve, 50));
-      work(700);
+      work(1_000);
       // The delay shows once the loop turns again.
       await new Promise((resolve) => setTimeout(resolve, 50));
       const busy = pressure.current();
@@ -47,7 +47,7 @@ describe("the pressure of this process", () => {
     try {
       await new Promise((resolve) => setTimeout(resolve, 50));
       // Of the loop it is the same whether others had the CPU or nobody: here it waits in its turn.
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000);
       await new Promise((resolve) => setTimeout(resolve, 50));
       assert.ok(pressure.eventLoop() < 1, `${pressure.eventLoop()}`);
     } finally {
