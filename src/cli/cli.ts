@@ -5,6 +5,7 @@ import { EXIT, type ExitCode } from "./exit.ts";
 import { paint, write, type CliIo } from "./io.ts";
 import { SETTINGS } from "./settings/definitions.ts";
 import { resolveSettings, type ResolvedSettings } from "./settings/resolve.ts";
+import { plainJson, plainLines } from "./text.ts";
 
 /** One run of the command line: options that every command takes, and how it speaks. */
 export class Cli {
@@ -17,7 +18,12 @@ export class Cli {
 
   /** Data, as one line of JSON or as text for people. */
   async show(command: Command, data: unknown, text: () => string): Promise<void> {
-    await write(this.io.stdout, (isJson(command) ? JSON.stringify(data) : text()) + "\n");
+    await (isJson(command) ? this.writeJson(JSON.stringify(data)) : write(this.io.stdout, text() + "\n"));
+  }
+
+  /** JSON as it is for programs, who may check it byte for byte; escaped where it would steer a terminal. */
+  async writeJson(json: string): Promise<void> {
+    await write(this.io.stdout, (this.io.stdout.isTTY === true ? plainJson(json) : json) + "\n");
   }
 
   /** A message beside the data. */
@@ -26,7 +32,7 @@ export class Cli {
   }
 
   warn(text: string): void {
-    this.say(`${paint(this.io.stderr, this.io.environment, "yellow", "warning:")} ${text}`);
+    this.say(`${paint(this.io.stderr, this.io.environment, "yellow", "warning:")} ${plainLines(text)}`);
   }
 
   settings(command: Command, only?: readonly (keyof RegistryConfig)[]): ResolvedSettings {

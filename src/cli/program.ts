@@ -12,9 +12,10 @@ import { statusCommand } from "./commands/status.ts";
 import { stopCommand } from "./commands/stop.ts";
 import { syncCommand } from "./commands/sync.ts";
 import { versionCommand } from "./commands/version.ts";
-import { errorCodeOf, exitCodeOf, type ExitCode } from "./exit.ts";
+import { CliError, errorCodeOf, exitCodeOf, type ExitCode } from "./exit.ts";
 import { paint, type CliIo } from "./io.ts";
 import { SettingsError } from "./settings/mistakes.ts";
+import { plain, plainJson, plainLines } from "./text.ts";
 
 const HELP_FOOTER = `
 These need no running node: init, start, id, doctor, agent verify, dev, version. The others speak to the node of --data-dir.
@@ -80,6 +81,11 @@ function messageOf(error: unknown): string {
   return `${error.message.replace(/^error: /, "")}; --help shows what there is`;
 }
 
+/** Whether the line breaks of its message are the command line's: elsewhere a stranger's could feign messages of ours. */
+function isOwn(error: unknown): boolean {
+  return error instanceof CliError || error instanceof SettingsError || error instanceof CommanderError;
+}
+
 interface ProgramOptions {
   readonly json?: boolean;
   readonly logLevel?: string;
@@ -89,12 +95,14 @@ function report(error: unknown, io: CliIo, options: ProgramOptions): void {
   const message = messageOf(error);
   if (options.json === true) {
     const mistakes = error instanceof SettingsError ? { mistakes: error.mistakes, warnings: error.warnings } : {};
-    io.stderr.write(JSON.stringify({ error: { code: errorCodeOf(error), message, ...mistakes } }) + "\n");
+    io.stderr.write(plainJson(JSON.stringify({ error: { code: errorCodeOf(error), message, ...mistakes } })) + "\n");
   } else {
     const warnings = error instanceof SettingsError ? error.warnings : [];
-    for (const text of warnings) io.stderr.write(`${paint(io.stderr, io.environment, "yellow", "warning:")} ${text}\n`);
-    io.stderr.write(`${paint(io.stderr, io.environment, "red", "error:")} ${message}\n`);
+    for (const text of warnings) io.stderr.write(`${paint(io.stderr, io.environment, "yellow", "warning:")} ${plain(text)}\n`);
+    io.stderr.write(
+      `${paint(io.stderr, io.environment, "red", "error:")} ${isOwn(error) ? plainLines(message) : plain(message)}\n`,
+    );
   }
   const level = options.logLevel ?? io.environment["REGISTRY_LOG_LEVEL"];
-  if (level === "debug" && error instanceof Error) io.stderr.write(`${error.stack ?? ""}\n`);
+  if (level === "debug" && error instanceof Error) io.stderr.write(`${plainLines(error.stack ?? "")}\n`);
 }

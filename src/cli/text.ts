@@ -27,7 +27,7 @@ export function short(text: string, head: number = 16, tail: number = 6): string
 
 /** Columns padded to their widest cell; numbers to the right. */
 export function table(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const cells = [header, ...rows.map((row) => row.map((cell) => (typeof cell === "number" ? count(cell) : cell)))];
+  const cells = [header, ...rows.map((row) => row.map((cell) => (typeof cell === "number" ? count(cell) : plain(cell))))];
   const isRight = header.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === "number"));
   const widths = header.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? "").length)));
   const line = (row: readonly string[]): string =>
@@ -39,14 +39,29 @@ export function table(header: readonly string[], rows: readonly (readonly (strin
 
 /** `name  value` lines with the values under one another; empty values are left out. */
 export function facts(entries: readonly (readonly [name: string, value: string])[], indent: string = ""): string {
-  const given = entries.filter(([, value]) => value !== "");
+  const given = entries.filter(([, value]) => value !== "").map(([name, value]) => [name, plainLines(value)] as const);
   const width = Math.max(0, ...given.map(([name]) => name.length));
   return given
     .map(([name, value]) => `${indent}${name.padEnd(width)}  ${value.replaceAll("\n", `\n${indent}${" ".repeat(width + 2)}`)}`)
     .join("\n");
 }
 
+const TURNING = "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069";
+const STEERING = new RegExp(`[\\p{Cc}${TURNING}]`, "gu");
+/** What JSON leaves as it is: the controls from U+007F to U+009F, of which terminals obey some, and the marks above. */
+const STEERING_IN_JSON = new RegExp(`[\\u007f-\\u009f${TURNING}]`, "gu");
+
 /** Text of strangers for a terminal: no control characters, and no characters that turn its direction. */
 export function plain(text: string): string {
-  return text.replace(/[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, " ");
+  return text.replace(STEERING, " ");
+}
+
+/** The same of text whose line breaks are our own. */
+export function plainLines(text: string): string {
+  return text.split("\n").map(plain).join("\n");
+}
+
+/** JSON text with what would steer a terminal as escapes: the same document. */
+export function plainJson(json: string): string {
+  return json.replace(STEERING_IN_JSON, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

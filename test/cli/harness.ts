@@ -53,9 +53,9 @@ export class Bench {
 
   async run(
     argv: readonly string[],
-    options: { stdin?: string; environment?: Record<string, string>; stderr?: Capture } = {},
+    options: { stdin?: string; environment?: Record<string, string>; stdout?: Capture; stderr?: Capture } = {},
   ): Promise<Run> {
-    const stdout = new Capture();
+    const stdout = options.stdout ?? new Capture();
     const stderr = options.stderr ?? new Capture();
     const exit = await runCli(argv, {
       stdin: (async function* () {

@@ -6,7 +6,6 @@ import type { AdminClient } from "../../admin/client.ts";
 import { LIST_LIMIT_MAX, type AgentPage, type AgentView, type ListQuery, type Mutation, type MutationResult } from "../../api.ts";
 import { isJson, type Cli } from "../cli.ts";
 import { CliError, EXIT } from "../exit.ts";
-import { write } from "../io.ts";
 import { facts, plain, short, table } from "../text.ts";
 import { importCommand } from "./agent-import.ts";
 import { verifyCommand } from "./agent-verify.ts";
@@ -71,7 +70,8 @@ async function ownAgent(client: AdminClient, name: string): Promise<string> {
 async function mutateOne(cli: Cli, command: Command, client: AdminClient, mutation: Mutation): Promise<void> {
   const [result] = await client.mutate([mutation]);
   if (result === undefined) throw new CliError(EXIT.failure, "no_answer", "the node did not answer for this agent");
-  if (result.outcome === "refused") throw new CliError(EXIT.refused, result.code, `refused (${result.code}): ${result.reason}`);
+  if (result.outcome === "refused")
+    throw new CliError(EXIT.refused, result.code, `refused (${result.code}): ${plain(result.reason)}`);
   await cli.show(command, result, () => describeResult(result));
 }
 
@@ -88,7 +88,7 @@ function getCommand(agent: Command, cli: Cli): void {
     .action(async (id: string, options: { proof?: boolean }, command: Command) => {
       if (options.proof === true) {
         const document = await cli.withNode(command, (client) => client.proveAgent(id));
-        await cli.show(command, document, () => JSON.stringify(document, undefined, 2));
+        await cli.writeJson(JSON.stringify(document, undefined, isJson(command) ? undefined : 2));
         return;
       }
       const view = await cli.withNode(command, (client) => client.getAgent(id));
@@ -181,7 +181,7 @@ function exportCommand(agent: Command, cli: Cli): void {
         for await (const record of client.exportAgents(registry, () => missing++)) {
           const text = options.format === "jsonl" ? canonicalText(recordJson(record)) : oneLine(record.original?.document);
           if (text === undefined) withoutOriginal++;
-          else await write(cli.io.stdout, text + "\n");
+          else await cli.writeJson(text);
         }
       });
       if (withoutOriginal > 0)
