@@ -81,16 +81,22 @@ const CURSOR_LENGTH_MAX = 1_024;
 const name = z.string().min(1).max(Math.max(DID_LENGTH_MAX, HUMAN_READABLE_ID_LENGTH_MAX));
 const did = z.string().min(1).max(DID_LENGTH_MAX);
 const ifRevision = z.int().min(0).max(REVISION_MAX).optional();
+/** As it came: a record of zod's would lack `__proto__`, of which the catalogue then knew nothing. */
+const agent = z
+  .custom((value) => typeof value === "object" && value !== null && !Array.isArray(value), "expected an object")
+  .meta({ type: "object", description: "the agent's own members, all of them; a DID is minted without did" });
 const mutation = z.discriminatedUnion("op", [
   z.strictObject({
     op: z.literal("put"),
-    agent: z.record(z.string(), z.unknown()),
+    agent,
     mode: z.enum(["create", "update", "upsert"]).optional(),
     ifRevision,
   }),
   z.strictObject({ op: z.literal("delete"), did, ifRevision }),
 ]);
 const mutations = z.strictObject({ mutations: z.array(mutation).min(1).max(MUTATIONS_MAX) });
+/** A line of the body of `POST /admin/mutations`. */
+export const mutationsLine: z.ZodType = mutations.meta({ title: "Mutations" });
 const listQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(LIST_LIMIT_MAX),
   cursor: z.string().min(1).max(CURSOR_LENGTH_MAX).optional(),

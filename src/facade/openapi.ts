@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { ENDPOINT_PATHS } from "../../protocols/http/discovery-document.ts";
 import { utf8 } from "../../protocols/lib/bytes.ts";
+import { NDJSON } from "../admin/ndjson.ts";
 import { PROBLEM_MEDIA_TYPE, problemSchema } from "../../protocols/http/problem.ts";
 import { ANSWER_HEADERS, answerHeadersOf, answersOf, REQUEST_HEADERS, requestHeadersOf } from "./openapi-parts.ts";
 import { namedSchemas } from "./openapi-schemas.ts";
@@ -75,9 +76,7 @@ function operation(route: Route): Record<string, unknown> {
     summary: route.summary,
     security: securityOf(route),
     ...(parameters.length > 0 && { parameters }),
-    ...(route.body && {
-      requestBody: { required: true, content: { [JSON_MEDIA_TYPE]: { schema: jsonSchema(route.body) } } },
-    }),
+    ...requestBodyOf(route),
     responses: {
       ...Object.fromEntries(
         Object.entries(answersOf(route)).map(([status, answer]) => [status, response(route, Number(status), answer)]),
@@ -89,6 +88,16 @@ function operation(route: Route): Record<string, unknown> {
     },
   };
 }
+
+function requestBodyOf({ body, lines }: Route): Record<string, unknown> {
+  const given = body ?? lines;
+  if (given === undefined) return {};
+  const media = { schema: jsonSchema(given) };
+  const content = { ...(lines && { [NDJSON]: media }), [JSON_MEDIA_TYPE]: media };
+  return { requestBody: { required: true, ...(lines && { description: LINES }), content } };
+}
+
+const LINES = "Lines, each a JSON document of this schema; or one such document as JSON.";
 
 /** Such as `get_agents_did_proof`. */
 function operationId({ method, path }: Route): string {

@@ -15,6 +15,8 @@ export interface Route {
   readonly query?: z.ZodType;
   /** Only for the description and the check of JSON bodies; `call.body` is what it gives. */
   readonly body?: z.ZodType;
+  /** Of a body of lines (`application/x-ndjson`) what each is; one alone may come as JSON. Only for the description. */
+  readonly lines?: z.ZodType;
   /** Longest body in bytes; BODY_BYTES_MAX by default. */
   readonly bodyBytesMax?: number;
   readonly answers: Readonly<Record<number, AnswerDescription>>;

@@ -72,6 +72,9 @@ describe("facade: the admin API", () => {
           "bad_request",
         ]);
       }
+      const proto = `{"mutations":[{"op":"put","agent":${JSON.stringify(agent("a")).replace("{", '{"__proto__":{},')}}]}`;
+      const refused = await api.ask("POST", "/admin/mutations", { rawBody: Buffer.from(proto), headers });
+      assert.match(refused.text, /"refused".*"schema".*__proto__/);
       const text = { "content-type": "text/plain" };
       assert.deepEqual(coded(await api.ask("POST", "/admin/mutations", { headers: text })), [415, "unsupported_media_type"]);
     }));

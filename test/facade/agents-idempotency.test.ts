@@ -1,14 +1,8 @@
 import assert from "node:assert/strict";
 import { checksummed } from "../../src/adapters/checksum/store.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
-import {
-  Idempotency,
-  IDEMPOTENCY_BYTES_MAX,
-  IDEMPOTENCY_KEYS_MAX,
-  IDEMPOTENCY_MS_MAX,
-  type KeyedCall,
-  type Outcome,
-} from "../../src/facade/agents/idempotency.ts";
+import { Idempotency, IDEMPOTENCY_MS_MAX, type KeyedCall, type Outcome } from "../../src/facade/agents/idempotency.ts";
+import { SHARES } from "../../src/facade/agents/kept-answers.ts";
 import { facadeRange } from "../../src/facade/rows.ts";
 import type { Clock } from "../../src/ports/clock.ts";
 import type { Store } from "../../src/ports/store.ts";
@@ -72,6 +66,30 @@ describe("facade: Idempotency-Key", () => {
     });
   });
 
+  it("tells nobody of another's requests before it is known whose they are", async () => {
+    const world = new World("others");
+    await world.run(async () => {
+      const node = await world.start("home");
+      const api = Api.over(world, node);
+      const owner = new Owner("mine");
+      const path = pathOf(owner.did);
+      const create = { body: owner.signed(node.did, 1), ...withKey("k") };
+      const forged = { body: { ...new Owner("mine").signed(node.did, 1, { version: "x" }), did: owner.did }, ...withKey("k") };
+      // At once: the first is still being done when the second comes.
+      const [refused, created] = await Promise.all([api.ask("POST", "/agents", forged), api.ask("POST", "/agents", create)]);
+      assert.deepEqual([coded(refused), created.status], [[401, "bad_signature"], 201]);
+      assert.deepEqual(coded(await api.ask("PUT", path, forged)), [401, "bad_signature"]);
+      assert.deepEqual(coded(await api.ask("POST", "/agents", forged)), [409, "exists"], "as without a key");
+      const changed = await api.ask("PUT", path, { body: owner.signed(node.did, 2, { version: "2" }), ...withKey("put") });
+      assert.equal(changed.status, 200, changed.detail);
+      const copy = await api.ask("PUT", path, { body: changed.body, ...withKey("k") });
+      assert.equal(copy.status, 200, "a public record proves nothing, and changes nothing");
+      const anew = { body: owner.signed(node.did, 3, { version: "3" }), ...withKey("k") };
+      assert.deepEqual(coded(await api.ask("PUT", path, anew)), [422, "idempotency_key_reused"], "its owner is told");
+      assert.equal((await api.ask("POST", "/agents", create)).text, created.text);
+    });
+  });
+
   it("says that the first request is still running", async () => {
     const world = new World("running");
     await world.run(async () => {
@@ -112,8 +130,8 @@ describe("facade: Idempotency-Key", () => {
 describe("facade: what is kept of idempotent writes", () => {
   let nowMs = 1_000_000_000_000;
   const clock: Clock = { now: () => nowMs, monotonic: () => 0, after: () => () => {} };
-  const keyed = (key: string): KeyedCall => ({
-    ...{ caller: "operator", method: "POST" },
+  const keyed = (key: string, caller: Partial<KeyedCall> = {}): KeyedCall => ({
+    ...{ caller: "operator", kind: "operator", isProven: true, method: "POST", ...caller },
     call: { headers: { "idempotency-key": key }, target: "/agents", rawBody: new Uint8Array(0) },
   });
   const done =
@@ -121,8 +139,8 @@ describe("facade: what is kept of idempotent writes", () => {
     (): Promise<Outcome> =>
       Promise.resolve({ answer: { status: 201, body }, wrote: true });
   const never = (): Promise<Outcome> => Promise.reject(new Error("done again"));
-  const isKept = (idempotency: Idempotency, key: string): Promise<boolean> =>
-    idempotency.once(keyed(key), never).then(
+  const isKept = (idempotency: Idempotency, key: string, caller: Partial<KeyedCall> = {}): Promise<boolean> =>
+    idempotency.once(keyed(key, caller), never).then(
       () => true,
       () => false,
     );
@@ -148,18 +166,63 @@ describe("facade: what is kept of idempotent writes", () => {
     assert.equal(await isKept(new Idempotency({ store, clock, log: silentLog }), "new"), false);
   });
 
-  it("keeps a bounded number of answers, and lets the oldest go", async function () {
+  const agentNo = (n: number): Partial<KeyedCall> => ({ caller: `did:key:${n}`, kind: "own_key" });
+
+  it("T25 keeps so many answers of each kind of callers, the oldest go, and strangers move nobody else's out", async function () {
     this.timeout(60_000);
     const store = new MemoryStore();
     const idempotency = new Idempotency({ store, clock, log: silentLog });
-    for (let i = 0; i <= IDEMPOTENCY_KEYS_MAX; i++) {
+    await idempotency.once(keyed("operator's"), done());
+    const { keysMax, callerKeysMax } = SHARES.own_key;
+    const callers = keysMax / callerKeysMax;
+    for (let i = 0; i <= keysMax; i++) {
       nowMs += 1;
-      await idempotency.once(keyed(`k${i}`), done());
+      await idempotency.once(keyed(`k${i}`, agentNo(i % callers)), done());
     }
-    assert.equal(await rows(store), IDEMPOTENCY_KEYS_MAX);
+    assert.equal(await rows(store), keysMax + 1);
     for (const one of [idempotency, new Idempotency({ store, clock, log: silentLog })]) {
-      assert.deepEqual([await isKept(one, "k0"), await isKept(one, "k1")], [false, true]);
+      assert.deepEqual([await isKept(one, "k0", agentNo(0)), await isKept(one, "k1", agentNo(1))], [false, true]);
+      assert.equal(await isKept(one, "operator's"), true);
     }
+  });
+
+  it("keeps so many answers and bytes of one caller, whose oldest go first", async () => {
+    const store = new MemoryStore();
+    const idempotency = new Idempotency({ store, clock, log: silentLog });
+    const { callerKeysMax, callerBytesMax } = SHARES.own_key;
+    await idempotency.once(keyed("other's", agentNo(2)), done());
+    for (let i = 0; i <= callerKeysMax; i++) {
+      nowMs += 1;
+      await idempotency.once(keyed(`k${i}`, agentNo(1)), done());
+    }
+    const open = new Idempotency({ store, clock, log: silentLog });
+    assert.deepEqual([await isKept(open, "k0", agentNo(1)), await isKept(open, "k1", agentNo(1))], [false, true]);
+    for (let i = 0; i < 4; i++) await open.once(keyed(`large${i}`, agentNo(1)), done(new Uint8Array(callerBytesMax / 5)));
+    assert.deepEqual([await isKept(open, "large0", agentNo(1)), await isKept(open, "large1", agentNo(1))], [false, true]);
+    assert.equal(await isKept(open, "other's", agentNo(2)), true);
+    assert.equal(await rows(store), 4);
+  });
+
+  it("T25 lets so many writes of each kind run at once", async () => {
+    const idempotency = new Idempotency({ store: new MemoryStore(), clock, log: silentLog });
+    const end = Promise.withResolvers<Outcome>();
+    const running = Array.from({ length: SHARES.own_key.runningMax }, (_, i) =>
+      idempotency.once(keyed(`k${i}`, agentNo(i)), () => end.promise),
+    );
+    await assert.rejects(idempotency.once(keyed("more", agentNo(0)), done()), { code: "busy", status: 503 });
+    assert.equal((await idempotency.once(keyed("operator's"), done())).status, 201);
+    end.resolve(await done()());
+    await Promise.all(running);
+  });
+
+  it("reads the rows of an earlier version of the program", async () => {
+    const store = new MemoryStore();
+    await new Idempotency({ store, clock, log: silentLog }).once(keyed("k", agentNo(1)), done());
+    for await (const [[key, value] = assert.fail()] of store.scan(facadeRange("idempotency"))) {
+      const { kind: _kind, caller: _caller, ...earlier } = JSON.parse(Buffer.from(value).toString()) as Record<string, unknown>;
+      await store.batch([{ type: "put", key, value: Buffer.from(JSON.stringify(earlier)) }], { durable: true });
+    }
+    assert.equal(await isKept(new Idempotency({ store, clock, log: silentLog }), "k", agentNo(1)), true);
   });
 
   it("T45 counts an answer that has rotted as absent, and the others stay", async () => {
@@ -190,7 +253,7 @@ describe("facade: what is kept of idempotent writes", () => {
   it("keeps a bounded number of bytes", async () => {
     const store = new MemoryStore();
     const idempotency = new Idempotency({ store, clock, log: silentLog });
-    const body = new Uint8Array(IDEMPOTENCY_BYTES_MAX / 4);
+    const body = new Uint8Array(SHARES.operator.bytesMax / 4);
     for (const key of ["a", "b", "c"]) {
       nowMs += 1;
       await idempotency.once(keyed(key), done(body));

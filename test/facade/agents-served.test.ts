@@ -4,6 +4,7 @@ import { connect, type ClientHttp2Session } from "node:http2";
 import { signRequest } from "../../protocols/http/signed-request.ts";
 import type { Svid } from "../../src/ports/credentials.ts";
 import { FAILED_PROOFS_BURST } from "../../src/facade/limits.ts";
+import { facadeRange } from "../../src/facade/rows.ts";
 import { agent } from "../node/harness.ts";
 import { Owner, pathOf } from "./agents-support.ts";
 import { Described } from "./described.ts";
@@ -44,6 +45,13 @@ describe("facade: agents and the admin API on a server", () => {
     if (sending.method !== "HEAD") described.checkExchange(sending, answer);
     return answer;
   };
+  async function countNonces(): Promise<number> {
+    let rows = 0;
+    for (const table of ["registryNonces", "otherNonces"] as const)
+      for await (const some of served.store.scan(facadeRange(table))) rows += some.length;
+    return rows;
+  }
+
   const code = ({ status, problem }: Received): [number, string | undefined] => [status, problem?.code];
 
   it("serves an agent from its registration to its removal", async () => {
@@ -99,6 +107,10 @@ describe("facade: agents and the admin API on a server", () => {
     assert.deepEqual(code(await put(stranger, "third")), [403, "certificate_refused"]);
     assert.equal((await ask({ path: "/admin/status" }, open(alice))).status, 200);
     assert.deepEqual(code(await ask({ path: "/admin/status" }, open(own))), [403, "operator_required"]);
+    // What the registry shows to every address that it connects to makes nobody its operator, neither here nor there.
+    const registry = credentials.svid();
+    assert.deepEqual(code(await put(registry, "fourth")), [403, "authority_required"]);
+    assert.deepEqual(code(await ask({ path: "/admin/status" }, open(registry))), [403, "operator_required"]);
   });
 
   it("T3 lets an agent's own key write beside a certificate that does not hold, which is refused where nothing else suffices", async () => {
@@ -156,15 +168,19 @@ describe("facade: agents and the admin API on a server", () => {
       ),
     });
     const nothing = new Uint8Array(0);
-    assert.deepEqual(code(await ask({ method: "DELETE", path, headers: sign(new Owner("signed"), "DELETE", nothing) })), [
-      403,
-      "authority_required",
-    ]);
+    const nonces = await countNonces();
+    const foreign = sign(new Owner("signed"), "DELETE", nothing);
+    for (let times = 0; times < 2; times++)
+      assert.deepEqual(code(await ask({ method: "DELETE", path, headers: foreign })), [403, "authority_required"]);
+    assert.equal(await countNonces(), nonces, "T19 a key that may not write costs no nonce");
+    const forged = { ...sign(new Owner("signed"), "DELETE", nothing), "x-registry-id": owner.did };
+    assert.deepEqual(code(await ask({ method: "DELETE", path, headers: forged })), [401, "bad_signature"]);
     const body = Buffer.from(JSON.stringify({ ...agent("signed"), did: owner.did }));
     const swapped = await ask({ method: "PUT", path, headers: { ...JSON_TYPE, ...sign(owner, "PUT", nothing) }, body });
     assert.deepEqual(code(swapped), [400, "bad_digest"]);
     const remove = sign(owner, "DELETE", nothing);
     assert.equal((await ask({ method: "DELETE", path, headers: remove })).status, 204);
+    assert.ok((await countNonces()) > nonces);
     const again = await ask({ method: "POST", path: "/agents", headers: JSON_TYPE, body: JSON.stringify(owner.signed(did, 2)) });
     assert.equal(again.status, 201, again.body.toString());
     const replayed = await ask({ method: "DELETE", path, headers: remove });

@@ -90,7 +90,11 @@ export class Api {
       const [route, params] = this.#find(method, path);
       const answer = await route.handle({
         ...{ params: fit(route.params, params), query: fit(route.query, asking.query ?? {}) },
-        ...{ body: route.body && fit(route.body, asking.body), rawBody, headers: { host: "registry.example:8443", ...headers } },
+        ...{
+          body: route.body && fit(route.body, asking.body),
+          rawBody,
+          headers: { host: "registry.example:8443", ...claimOf(caller), ...headers },
+        },
         ...{ caller: callerOf(caller), target: path, onEnding: () => undefined },
       });
       return got(answer);
@@ -131,6 +135,11 @@ export function contextOf(node: RunningNode, identity: RegistryIdentity, store: 
     ...{ domain: null, urls: () => [URL_OF_REGISTRY], operatorToken: "token" },
     requestsPerAddressPerMinuteMax: CONFIG_DEFAULTS.requestsPerAddressPerMinuteMax,
   };
+}
+
+/** What a signed request says of its sender. */
+function claimOf({ signedBy }: Proofs): Record<string, string> {
+  return signedBy === undefined ? {} : { "x-registry-id": signedBy };
 }
 
 function callerOf({ svid, signedBy, operator = false, address = "192.0.2.1" }: Proofs): Caller {

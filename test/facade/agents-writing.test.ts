@@ -134,7 +134,8 @@ describe("facade: writing agents", () => {
         [{ caller: { signedBy: node.did } }, 403],
         [certificate("/agent/test/one"), 201],
         [certificate("/operator/alice"), 200],
-        [certificate(`/registry/${identity.name}`), 200],
+        // It is shown to whatever address a peer names, ours too.
+        [certificate(`/registry/${identity.name}`), 403],
       ] as const) {
         const answer = await put(asking);
         assert.equal(answer.status, status, `${JSON.stringify(asking)}: ${answer.detail}`);
@@ -150,6 +151,46 @@ describe("facade: writing agents", () => {
       assert.deepEqual(coded(renamed), [403, "authority_required"]);
       assert.equal((await api.ask("DELETE", pathOf(did), certificate("/agent/test/one"))).status, 403);
       assert.equal((await api.ask("DELETE", pathOf(did), certificate("/agent/test/victim"))).status, 204);
+    }));
+
+  it("lets a certificate for a name register no DID that says of itself whose it is", () =>
+    withNode("names", async ({ node, api }) => {
+      const caller = { svid: svidOf(node.identity, "/agent/test/one") };
+      const did = "did:web:bank.example";
+      const body = { ...agent("one"), did };
+      assert.deepEqual(coded(await api.ask("POST", "/agents", { body, caller })), [403, "authority_required"]);
+      const refused = await api.ask("PUT", pathOf(did), { body, caller });
+      assert.deepEqual(coded(refused), [403, "authority_required"]);
+      assert.match(refused.detail, /registered here/);
+      const owner = new Owner("one");
+      assert.equal((await api.ask("POST", "/agents", { body: owner.signed(node.did, 1), caller })).status, 201, "its key has");
+      assert.equal((await api.ask("DELETE", pathOf(owner.did), { caller })).status, 204);
+      assert.equal((await api.ask("POST", "/agents", { body, caller: OPERATOR })).status, 201);
+      const changed = await api.ask("PUT", pathOf(did), { body: { ...body, version: "2" }, caller });
+      assert.equal(changed.status, 200, changed.detail);
+      assert.deepEqual(coded(await api.ask("POST", "/agents", { body, caller })), [409, "exists"]);
+      assert.equal((await api.ask("DELETE", pathOf(did), { caller })).status, 204);
+      assert.deepEqual(coded(await api.ask("PUT", pathOf(did), { body, caller })), [403, "authority_required"]);
+    }));
+
+  it("does not let such a certificate bring back an agent that is removed in this moment", () =>
+    withNode("gone", async ({ world, node, api }) => {
+      const caller = { svid: svidOf(node.identity, "/agent/test/one") };
+      const did = "did:web:bank.example";
+      const body = { ...agent("one", { version: "2" }), did };
+      for (const removedAt of [1, 2]) {
+        await node.node.mutate([{ op: "put", agent: agent("one", { did }) }]);
+        let reads = 0;
+        const readOwnAgent: RunningNode["readOwnAgent"] = async (id) => {
+          const document = await (node.node as RunningNode).readOwnAgent(id);
+          if (++reads === removedAt) await node.node.mutate([{ op: "delete", did }]);
+          return document;
+        };
+        const racing = Api.over(world, node, { node: { ...(node.node as RunningNode), readOwnAgent } });
+        const answer = await racing.ask("PUT", pathOf(did), { body, caller });
+        assert.deepEqual(coded(answer), removedAt === 1 ? [403, "authority_required"] : [404, "not_found"]);
+        assert.equal((await api.ask("GET", pathOf(did))).status, 404);
+      }
     }));
 
   it("leaves the reputation to the registry", () =>
@@ -220,6 +261,8 @@ describe("facade: writing agents", () => {
       const cases: [unknown, number, string][] = [
         [{ ...agent("a"), name: "" }, 400, "schema"],
         [{ ...agent("a"), unknown: 1 }, 400, "schema"],
+        [JSON.parse(JSON.stringify(agent("a")).replace("{", '{"__proto__":{"x":1},')), 400, "schema"],
+        [JSON.parse(JSON.stringify(agent("a")).replace('"endpoints":[{', '"endpoints":[{"__proto__":1,')), 400, "schema"],
         [{ ...agent("a"), endpoints: [{ url: "nowhere", protocol: "a2a" }] }, 400, "schema"],
         [
           { ...agent("a"), description: "x".repeat(16_384), original: { media_type: "a/b", document: "y".repeat(131_000) } },

@@ -25,7 +25,7 @@ const operation = z.strictObject({
   summary: z.string().min(1),
   security: z.array(z.record(z.string(), z.array(z.string()))),
   parameters: z.array(parameter).optional(),
-  requestBody: z.strictObject({ required: z.boolean(), content }).optional(),
+  requestBody: z.strictObject({ required: z.boolean(), description: z.string().optional(), content }).optional(),
   responses: z.record(z.string().regex(/^(?:[1-5]\d\d|default)$/), response),
 });
 const method = z.enum(["get", "post", "put", "delete"]);

@@ -92,6 +92,24 @@ describe("the facade: its description", () => {
     assert.deepEqual(limit, { type: "integer", minimum: 1, maximum: 1_000, default: 100 });
   });
 
+  it("takes the lines that operators send", () => {
+    const { content } = operations.get("post /admin/mutations")?.requestBody ?? {};
+    assert.deepEqual(Object.keys(content ?? {}), ["application/x-ndjson", "application/json"]);
+    const line = {
+      mutations: [
+        { op: "put", agent: agent("one"), mode: "create" },
+        { op: "delete", did: "did:web:a.example" },
+      ],
+    };
+    for (const { schema } of Object.values(content ?? {})) {
+      const takes = (given: object): boolean => described.checker(schema).safeParse(given).success;
+      assert.ok(takes(line));
+      for (const wrong of [{}, { mutations: [] }, { mutations: [{ op: "drop" }] }, { ...line, more: 1 }]) {
+        assert.ok(!takes(wrong), JSON.stringify(wrong));
+      }
+    }
+  });
+
   it("holds for what registries are answered, and for what anybody may read", async () => {
     const peer = await TestRegistry.create("peer");
     const server = await ServedRegistry.start({ requestsPerMinute: 3 });

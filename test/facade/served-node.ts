@@ -20,6 +20,7 @@ export interface ServedNode {
   readonly node: RunningNode;
   readonly credentials: TestCredentials;
   readonly facade: Facade;
+  readonly store: MemoryStore;
   readonly url: string;
   readonly stop: () => Promise<void>;
 }
@@ -51,5 +52,5 @@ export async function serveNode(requestStop?: () => void): Promise<ServedNode> {
     await facade.close();
     await node.stop();
   };
-  return { node, credentials, facade, url, stop };
+  return { node, credentials, facade, store, url, stop };
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AdminError } from "../../admin/errors.ts";
 import { NDJSON, parseStrict, readLines } from "../../admin/ndjson.ts";
+import { mutationsLine } from "../../admin/messages.ts";
 import { ROUTES, type Route as AdminRoute, type RouteContext } from "../../admin/routes.ts";
 import type { FacadeContext } from "../context.ts";
 import { ProblemError } from "../problem.ts";
@@ -41,7 +42,7 @@ function mounted(context: FacadeContext, admin: RouteContext, path: string, meth
   return {
     ...{ method, path, access: "operator", summary: `For operators: ${method} ${path} of the admin socket` },
     ...(method === "POST" ? !takesLines && { body: bodyInput } : { query: queryInput }),
-    ...(takesLines && { bodyBytesMax: ADMIN_BODY_BYTES_MAX }),
+    ...(takesLines && { lines: mutationsLine, bodyBytesMax: ADMIN_BODY_BYTES_MAX }),
     answers: {
       200: { description: takesLines ? "a line for each line of the request" : "what the command line gets", mediaType },
       404: { description: "what was named is not there" },

@@ -27,7 +27,7 @@ export interface AgentDocumentInput {
   readonly agent_signature?: string | undefined;
 }
 
-const agentInput: z.ZodType<AgentDocumentInput> = z.looseObject({
+const named: z.ZodType = z.looseObject({
   did: z.string().max(DID_LENGTH_MAX).optional(),
   humanReadableId: z.string().min(1).max(HUMAN_READABLE_ID_LENGTH_MAX),
   registry: z.string().optional(),
@@ -35,7 +35,15 @@ const agentInput: z.ZodType<AgentDocumentInput> = z.looseObject({
   agent_signature: z.string().optional(),
 });
 
-export const agentInputDocument: z.ZodType = agentInput.meta(agentInputJsonSchema());
+/** The value stays as it came, so that the catalogue sees every member: what a schema gives lacks `__proto__`. */
+export const agentInputDocument: z.ZodType<AgentDocumentInput> = z
+  .custom<AgentDocumentInput>()
+  .superRefine((value, context) => {
+    for (const { path, message } of named.safeParse(value).error?.issues ?? []) {
+      context.addIssue({ code: "custom", path, message });
+    }
+  })
+  .meta(agentInputJsonSchema());
 
 const didOrName = z.string().min(1).max(DID_LENGTH_MAX);
 

@@ -2,8 +2,10 @@ import { fromUtf8, hex, utf8 } from "../../../protocols/lib/bytes.ts";
 import { HASH_BYTES, sha256 } from "../../../protocols/lib/hash.ts";
 import type { Clock } from "../../ports/clock.ts";
 import type { Log } from "../../ports/log.ts";
-import { StoreError, type Store, type StoreOperation } from "../../ports/store.ts";
+import { StoreError, type Store } from "../../ports/store.ts";
 import type { FacadeContext } from "../context.ts";
+import type { CallerKind } from "./authority.ts";
+import { KeptAnswers, SHARES, type Kept } from "./kept-answers.ts";
 import { ProblemError } from "../problem.ts";
 import type { Answer, Call } from "../route.ts";
 import { facadeKey, readTable } from "../rows.ts";
@@ -15,23 +17,16 @@ import { facadeKey, readTable } from "../rows.ts";
  * does an answer that has rotted; the conditions of the write itself (`create`, If-Match) then say that it was done.
  */
 export const IDEMPOTENCY_MS_MAX = 86_400_000;
-/** Answers kept, and their bytes; the oldest leave first, also before their time. */
-export const IDEMPOTENCY_KEYS_MAX = 20_000;
-export const IDEMPOTENCY_BYTES_MAX = 67_108_864;
-/** Writes under way that carry a key. */
-export const IDEMPOTENCY_RUNNING_MAX = 1_024;
 /** Bytes of the rows that are read at a time when they are loaded. */
 const LOAD_ENTRIES = 64;
 
 /** 1 to 255 visible ASCII characters; the draft's form, a string of structured fields in quotes, is among them. */
 const KEY = /^[\x21-\x7e]{1,255}$/;
 
-interface Kept {
-  readonly atMs: number;
-  readonly bytes: number;
-}
-
 interface Row {
+  /** Of rows of an earlier version of this program nobody knows whose they are. */
+  readonly kind?: CallerKind;
+  readonly caller?: string;
   readonly fingerprint: string;
   readonly atMs: number;
   readonly status: number;
@@ -44,8 +39,21 @@ interface Row {
 export interface KeyedCall {
   /** Who makes it: one caller's keys mean nothing to another. */
   readonly caller: string;
+  readonly kind: CallerKind;
+  /** Whether it is known to be the caller's before it is done. */
+  readonly isProven: boolean;
   readonly method: string;
   readonly call: Pick<Call, "headers" | "target" | "rawBody">;
+}
+
+interface Keyed {
+  readonly key: Uint8Array;
+  /** The same in hex. */
+  readonly name: string;
+  readonly kind: CallerKind;
+  /** Hash of the caller's name. */
+  readonly caller: string;
+  readonly fingerprint: string;
 }
 
 export interface Outcome {
@@ -58,10 +66,9 @@ export class Idempotency {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #log: Log;
-  /** Key (hex) → what is kept, oldest first. */
-  #kept: Promise<Map<string, Kept>> | undefined;
-  #bytes = 0;
-  readonly #running = new Map<string, string>();
+  #kept: Promise<AllKept> | undefined;
+  /** Of the writes under way: slot → fingerprint. */
+  readonly #running = eachKind(() => new Map<string, string>());
 
   constructor({ store, clock, log }: Pick<FacadeContext, "store" | "clock" | "log">) {
     this.#store = store;
@@ -74,46 +81,47 @@ export class Idempotency {
    * @throws ProblemError `bad_idempotency_key` (400), `idempotency_key_reused` (422) for another request under the same key,
    *   `still_running` (409), `busy` (503), and whatever `run` throws
    */
-  async once({ caller, method, call }: KeyedCall, run: () => Promise<Outcome>): Promise<Answer> {
+  async once({ caller, kind, isProven, method, call }: KeyedCall, run: () => Promise<Outcome>): Promise<Answer> {
     const given = call.headers["idempotency-key"];
     if (given === undefined) return (await run()).answer;
     if (typeof given !== "string" || !KEY.test(given)) {
       throw new ProblemError(400, "bad_idempotency_key", "Idempotency-Key must be 1 to 255 visible ASCII characters");
     }
     const key = sha256(utf8(JSON.stringify([caller, given])));
-    const name = hex(key);
     const fingerprint = fingerprintOf(method, call);
-    const running = this.#running.get(name);
-    if (running !== undefined) throw running === fingerprint ? stillRunning() : reused();
-    if (this.#running.size >= IDEMPOTENCY_RUNNING_MAX) {
+    const keyed: Keyed = { key, name: hex(key), kind, caller: hex(sha256(utf8(caller))), fingerprint };
+    // Who has not shown yet to be the caller neither learns of other requests under the key nor stands in their way.
+    const slot = isProven ? keyed.name : `${keyed.name} ${fingerprint}`;
+    const running = this.#running[kind];
+    const before = running.get(slot);
+    if (before !== undefined) throw before === fingerprint ? stillRunning() : reused();
+    if (running.size >= SHARES[kind].runningMax) {
       throw new ProblemError(503, "busy", "too many writes are under way; try again later", { headers: { "retry-after": "1" } });
     }
-    this.#running.set(name, fingerprint);
+    running.set(slot, fingerprint);
     try {
-      const row = await this.#find(name, key);
-      if (row !== undefined) {
-        if (row.fingerprint !== fingerprint) throw reused();
-        return answerOf(row);
-      }
+      const row = await this.#find(keyed);
+      if (row?.fingerprint === fingerprint) return answerOf(row);
+      if (row !== undefined && isProven) throw reused();
       const { answer, wrote } = await run();
-      if (wrote) await this.#keep(name, key, fingerprint, answer);
+      if (wrote) await this.#keep(keyed, answer);
       return answer;
     } finally {
-      this.#running.delete(name);
+      running.delete(slot);
     }
   }
 
-  async #find(name: string, key: Uint8Array): Promise<Row | undefined> {
-    const all = await this.#load();
-    const kept = all.get(name);
-    if (kept === undefined || !this.#isYoung(kept.atMs)) return undefined;
+  async #find({ key, name, kind }: Keyed): Promise<Row | undefined> {
+    const { [kind]: kept } = await this.#load();
+    const known = kept.get(name);
+    if (known === undefined || !this.#isYoung(known.atMs)) return undefined;
     const rowKey = facadeKey("idempotency", key);
     try {
       const row = await this.#store.get(rowKey);
       return row && decodeRow(row);
     } catch (error) {
       if (!(error instanceof StoreError) || error.code !== "damaged") throw error;
-      this.#forget(all, name);
+      kept.forget(name);
       await this.#deleteRotten([rowKey]);
       return undefined;
     }
@@ -135,35 +143,23 @@ export class Idempotency {
     return Math.abs(this.#clock.now() - atMs) < IDEMPOTENCY_MS_MAX;
   }
 
-  async #keep(name: string, key: Uint8Array, fingerprint: string, answer: Answer): Promise<void> {
-    const kept = await this.#load();
+  async #keep({ key, name, kind, caller, fingerprint }: Keyed, answer: Answer): Promise<void> {
+    const { [kind]: kept } = await this.#load();
     const atMs = this.#clock.now();
-    const value = encodeRow(fingerprint, atMs, answer);
-    this.#forget(kept, name);
-    kept.set(name, { atMs, bytes: value.length });
-    this.#bytes += value.length;
-    const evicted = this.#evict(kept);
-    const put: StoreOperation = { type: "put", key: facadeKey("idempotency", key), value };
-    await this.#store.batch([...evicted, put], { durable: true });
-  }
-
-  #evict(kept: Map<string, Kept>): StoreOperation[] {
-    const operations: StoreOperation[] = [];
-    for (const [oldest, { atMs }] of kept) {
-      if (kept.size <= IDEMPOTENCY_KEYS_MAX && this.#bytes <= IDEMPOTENCY_BYTES_MAX && this.#isYoung(atMs)) break;
-      this.#forget(kept, oldest);
-      operations.push({ type: "del", key: facadeKey("idempotency", Buffer.from(oldest, "hex")) });
-    }
-    return operations;
-  }
-
-  #forget(kept: Map<string, Kept>, name: string): void {
-    this.#bytes -= kept.get(name)?.bytes ?? 0;
-    kept.delete(name);
+    const value = encodeRow({ kind, caller, fingerprint, atMs }, answer);
+    kept.add(name, { caller, atMs, bytes: value.length });
+    const evicted = kept.evict(caller, (time) => this.#isYoung(time));
+    await this.#store.batch(
+      [
+        ...evicted.map((one) => ({ type: "del", key: facadeKey("idempotency", Buffer.from(one, "hex")) }) as const),
+        { type: "put", key: facadeKey("idempotency", key), value },
+      ],
+      { durable: true },
+    );
   }
 
   /** A load that failed is tried again by the next. */
-  #load(): Promise<Map<string, Kept>> {
+  #load(): Promise<AllKept> {
     this.#kept ??= this.#read().catch((error: unknown) => {
       this.#kept = undefined;
       throw error;
@@ -171,17 +167,25 @@ export class Idempotency {
     return this.#kept;
   }
 
-  async #read(): Promise<Map<string, Kept>> {
-    const found: [string, Kept][] = [];
+  async #read(): Promise<AllKept> {
+    const found: (Kept & { readonly name: string; readonly kind: CallerKind })[] = [];
     const rotten: Uint8Array[] = [];
-    const read = (key: Uint8Array, value: Uint8Array): void =>
-      void found.push([hex(key.subarray(-HASH_BYTES)), { atMs: decodeRow(value).atMs, bytes: value.length }]);
+    const read = (key: Uint8Array, value: Uint8Array): void => {
+      const { kind = "own_key", caller = "", atMs } = decodeRow(value);
+      found.push({ name: hex(key.subarray(-HASH_BYTES)), kind, caller, atMs, bytes: value.length });
+    };
     await readTable(this.#store, "idempotency", { read, damaged: (key) => void rotten.push(key) }, LOAD_ENTRIES);
     if (rotten.length > 0) await this.#deleteRotten(rotten);
-    const sorted = found.toSorted(([, a], [, b]) => a.atMs - b.atMs);
-    this.#bytes = sorted.reduce((sum, [, { bytes }]) => sum + bytes, 0);
-    return new Map(sorted);
+    const all = eachKind((kind) => new KeptAnswers(SHARES[kind]));
+    for (const { name, kind, ...kept } of found.toSorted((a, b) => a.atMs - b.atMs)) all[kind].add(name, kept);
+    return all;
   }
+}
+
+type AllKept = Readonly<Record<CallerKind, KeptAnswers>>;
+
+function eachKind<T>(make: (kind: CallerKind) => T): Readonly<Record<CallerKind, T>> {
+  return { operator: make("operator"), certificate: make("certificate"), own_key: make("own_key") };
 }
 
 /** Two requests of one fingerprint ask for the same. */
@@ -191,10 +195,13 @@ function fingerprintOf(method: string, { target, headers, rawBody }: KeyedCall["
   return hex(sha256(utf8(head)));
 }
 
-function encodeRow(fingerprint: string, atMs: number, { status, headers = {}, body }: Answer): Uint8Array {
+function encodeRow(
+  whose: Pick<Row, "kind" | "caller" | "fingerprint" | "atMs">,
+  { status, headers = {}, body }: Answer,
+): Uint8Array {
   const bytes = body === undefined || body instanceof Uint8Array ? body : utf8(JSON.stringify(body));
   const row: Row = {
-    ...{ fingerprint, atMs, status, headers },
+    ...{ ...whose, status, headers },
     ...(bytes !== undefined && { body: Buffer.from(bytes).toString("base64") }),
   };
   return utf8(JSON.stringify(row));

@@ -1,14 +1,15 @@
 import { completeAgent } from "../../../protocols/http/agent-input.ts";
-import { isDid, isMinted, mintDid } from "../../../protocols/lib/did.ts";
+import { isDid, isMinted, isSelfCertified, mintDid } from "../../../protocols/lib/did.ts";
 import { checkOwnership } from "../../../protocols/record/codec.ts";
 import { ProtocolError } from "../../../protocols/lib/errors.ts";
 import { HOME_FIELDS } from "../../../protocols/record/record.ts";
+import { checkAgentSignature, type SignedFields } from "../../../protocols/record/signature.ts";
 import type { AgentInput, Mutation, MutationResult } from "../../api.ts";
 import type { FacadeContext } from "../context.ts";
 import { ProblemError } from "../problem.ts";
 import type { Answer, Call } from "../route.ts";
 import { refuseCrossOrigin } from "../same-origin.ts";
-import { authorise, type Authority } from "./authority.ts";
+import { authorise, insufficient, type Authority } from "./authority.ts";
 import { entityTag, failed, hasCondition, writeCondition, type WriteCondition } from "./conditions.ts";
 import type { AgentDocumentInput } from "./documents.ts";
 import type { Idempotency, Outcome } from "./idempotency.ts";
@@ -53,8 +54,9 @@ export async function deleteAgent({ context, idempotency, selfRegistered, ownWri
   const found = await lookUp(context.node, did);
   if (found.damaged !== undefined) throw found.damaged;
   const names = found.own === undefined ? [] : [found.own.record.humanReadableId];
-  const { caller, isOwnKeyAlone } = await authorise(context, call.caller, { did, names, isSignedRecord: false });
-  return idempotency.once({ caller, method: "DELETE", call }, async () => {
+  const target = { did, names, isPublished: found.own !== undefined, isSignedRecord: false };
+  const authority = await authorise(context, call, target);
+  return idempotency.once({ ...authority, method: "DELETE", call }, async () => {
     // Once more: what was known before may be what an earlier request under this key has changed.
     const { own, elsewhere } = await lookUp(context.node, did);
     // Before its conditions: they count only for what would be done without them (RFC 9110 §13.2.1).
@@ -63,7 +65,7 @@ export async function deleteAgent({ context, idempotency, selfRegistered, ownWri
     const { ifRevision } = condition;
     const remove: Mutation = { op: "delete", did, ...(ifRevision !== undefined && { ifRevision }) };
     const write = (): Promise<MutationResult> => selfRegistered.remove(did, () => mutate(context, remove));
-    const result = await (isOwnKeyAlone ? ownWrites.once(did, write) : write());
+    const result = await (authority.kind === "own_key" ? ownWrites.once(did, write) : write());
     if (result.outcome === "refused") throw refusal(result, condition, false);
     return { answer: { status: 204 }, wrote: true };
   });
@@ -85,24 +87,29 @@ async function put(
     );
   }
   const before = await lookUp(context.node, did);
-  const target = { did, names: namesOf(did, body, before), isSignedRecord: body.agent_signature !== undefined };
-  const authority = await authorise(context, call.caller, target);
-  return idempotency.once({ caller: authority.caller, method, call }, async () => {
+  const isSignedRecord = body.agent_signature !== undefined;
+  const target = { did, names: namesOf(did, body, before), isPublished: before.own !== undefined, isSignedRecord };
+  const authority = await authorise(context, call, target);
+  const { kind, caller, mayCreate } = authority;
+  const isProven = authority.isProven || (call.headers["idempotency-key"] !== undefined && isSignedAnew(body, did, before));
+  return idempotency.once({ kind, caller, isProven, method, call }, async () => {
     const found = await lookUp(context.node, did);
+    if (!mayCreate && found.own === undefined) throw insufficient(caller, did);
     if (method === "POST" && found.own !== undefined) throw exists(`the agent exists, at revision ${found.own.revision}`);
     // A condition is about what cannot be read; without one it can be written anew, and is whole again.
     if (found.damaged !== undefined && hasCondition(call.headers)) throw found.damaged;
     const condition = method === "POST" ? CREATE : writeCondition(call.headers, found.own, found.elsewhere);
-    const { isOwnKeyAlone } = authority;
-    // Whoever changes an agent that is deleted in this moment must not register it again without being counted.
-    const mode = isOwnKeyAlone && found.own !== undefined ? "update" : (condition.mode ?? "upsert");
+    const isOwnKeyAlone = kind === "own_key";
+    // Whoever changes an agent that is deleted in this moment must not register it again without being counted, or allowed to.
+    const isUpdate = found.own !== undefined && (isOwnKeyAlone || !mayCreate);
+    const mode = isUpdate ? "update" : (condition.mode ?? "upsert");
     const { given: _given, ...rest } = { ...condition, mode };
     const agent = { ...inputOf(body, authority, found), did } as AgentInput;
     const write = (): Promise<MutationResult> => mutate(context, { op: "put", agent, ...rest });
     const counted = (): Promise<MutationResult> =>
       mode === "update" ? write() : selfRegistered.register(did, call.caller, write);
     const result = await (isOwnKeyAlone ? ownWrites.once(did, counted) : write());
-    if (result.outcome === "refused") throw refusal(result, condition, body.agent_signature !== undefined);
+    if (result.outcome === "refused") throw refusal(result, condition, isSignedRecord);
     return written(context, did, result);
   });
 }
@@ -113,17 +120,35 @@ function namesOf(did: string, { humanReadableId }: AgentDocumentInput, { own, da
   return [humanReadableId, ...(own === undefined ? [] : [own.record.humanReadableId])];
 }
 
+/** Whether the agent's key has signed this for the revision that comes next, which nobody else can have seen yet. */
+function isSignedAnew(body: AgentDocumentInput, did: string, { own }: Lookup): boolean {
+  if (own === undefined || body.agent_signature === undefined || !isSelfCertified(did)) return false;
+  const { registry, revision } = own.record;
+  try {
+    checkAgentSignature({ ...ownFields(body), did, registry, revision: revision + 1 } as SignedFields);
+    return true;
+  } catch (error) {
+    if (error instanceof ProtocolError) return false;
+    throw error;
+  }
+}
+
 const CREATE: WriteCondition = { mode: "create", given: false };
 
 /** What the home sets is set anew; its opinion of the agent is nobody else's to give. @throws ProblemError `not_yours` */
-function inputOf(body: AgentDocumentInput, { isOperator }: Authority, { own }: Lookup): Record<string, unknown> {
-  const input = completeAgent(body);
-  for (const name of HOME_FIELDS) delete input[name];
+function inputOf(body: AgentDocumentInput, { kind }: Authority, { own }: Lookup): Record<string, unknown> {
+  const input = ownFields(body);
   const { reputation_score: score } = body;
   if (score === undefined) return input;
-  if (isOperator) return { ...input, reputation_score: score };
+  if (kind === "operator") return { ...input, reputation_score: score };
   if (score === own?.record.reputation_score) return input;
   throw new ProblemError(403, "not_yours", "reputation_score is set by the registry: leave it out");
+}
+
+function ownFields(body: AgentDocumentInput): Record<string, unknown> {
+  const fields = completeAgent(body);
+  for (const name of HOME_FIELDS) delete fields[name];
+  return fields;
 }
 
 async function written(context: FacadeContext, did: string, { outcome }: MutationResult): Promise<Outcome> {
