@@ -17,8 +17,10 @@ export interface FederationNode {
    * @throws NodeError `paused`; `refused` for one that the operator removed
    */
   announced(theirs: Introduction): Promise<Hello>;
-  /** A page of our own catalogue's changes. */
-  catalogPage(request: PageRequest): Promise<CatalogPage | PageRefusal>;
+  /** A page of our own catalogue's changes. @param asker DID of the registry that asks: its cursors are good for itself alone */
+  catalogPage(request: PageRequest, asker: string): Promise<CatalogPage | PageRefusal>;
+  /** Whether the request names a cursor that this process gave to `asker` for the same base. */
+  isContinuation(request: PageRequest, asker: string): boolean;
   /** What we hold of a registry; `undefined` when it never introduced itself. */
   knownRegistry(did: string): Promise<KnownRegistry | undefined>;
   /**

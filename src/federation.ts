@@ -5,9 +5,11 @@ import type { ActorRef, Reply } from "./actors/actor.ts";
 import { answered } from "./answered.ts";
 import { NodeError } from "./api.ts";
 import type { CatalogMessage } from "./catalog/messages.ts";
+import { CursorSeal } from "./cursor-seal.ts";
 import type { FederationNode, KnownRegistry, OwnVersion } from "./federation-api.ts";
 import type { MembershipMessage } from "./membership/messages.ts";
 import type { Clock } from "./ports/clock.ts";
+import type { Random } from "./ports/random.ts";
 import type { Introduction } from "../protocols/http/introduction-documents.ts";
 import { RequestLimiter } from "./replication/limiter.ts";
 
@@ -18,6 +20,7 @@ export const CONTINUATIONS_PER_PEER_PER_MINUTE_MAX = 1_200;
 
 export interface FederationParts {
   readonly clock: Clock;
+  readonly random: Random;
   readonly catalog: ActorRef<CatalogMessage>;
   readonly membership: ActorRef<MembershipMessage>;
   /** The budget that libp2p counts on, too. */
@@ -31,7 +34,8 @@ export interface FederationParts {
 
 /** The questions of other registries that come over HTTP, put to the actors. */
 export function federationOf(parts: FederationParts): FederationNode {
-  const { clock, catalog, membership, limiter, followed, version, versionListeners } = parts;
+  const { clock, random, catalog, membership, limiter, followed, version, versionListeners } = parts;
+  const cursors = new CursorSeal(random);
   const continuations = new RequestLimiter(CONTINUATIONS_PER_PEER_PER_MINUTE_MAX);
   const asked = <R>(make: (reply: Reply<R>) => MembershipMessage): Promise<R> => answered(membership.ask(make, ANSWER_MS));
   return {
@@ -40,8 +44,14 @@ export function federationOf(parts: FederationParts): FederationNode {
     onVersion: (listener) => void versionListeners.add(listener),
     announced: async (introduction) =>
       told(await asked<Hello | undefined>((reply) => ({ type: "announced", introduction, reply }))),
-    catalogPage: (request) =>
-      answered(catalog.ask<CatalogPage | PageRefusal>((reply) => ({ type: "page", request, reply }), ANSWER_MS)),
+    catalogPage: async (sealed, asker) => {
+      const request = cursors.open(sealed, asker);
+      if (request === undefined) return "bad_cursor";
+      const asking = catalog.ask<CatalogPage | PageRefusal>((reply) => ({ type: "page", request, reply }), ANSWER_MS);
+      const page = await answered(asking);
+      return typeof page === "string" ? page : cursors.seal(page, request, asker);
+    },
+    isContinuation: (request, asker) => request.cursor !== undefined && cursors.open(request, asker) !== undefined,
     knownRegistry: async (did) => {
       const known = await asked<KnownRegistry | undefined>((reply) => ({ type: "known", did, reply }));
       return known && { ...known, isWanted: known.isWanted || followed.has(did) };

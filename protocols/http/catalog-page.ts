@@ -21,7 +21,7 @@ export interface PageRequest {
   readonly baseRoot?: Uint8Array;
   /** Unix milliseconds: the last commit at or before it is the base. */
   readonly lastSyncMs?: number;
-  /** `nextCursor` of the page before; the rest of the request must be as it was. */
+  /** `nextCursor` of the page before, as it came; the base must be as it was. */
   readonly cursor?: string;
   /** Changes wanted at most, 1 to PAGE_CHANGES_MAX. */
   readonly limit: number;
@@ -61,11 +61,11 @@ export interface CatalogPage {
   readonly logLeaves?: Uint8Array;
 }
 
-/** Why there is no page; none of these is the asker's fault but `bad_cursor`. */
+/** Why there is no page; none of these need be the asker's fault. */
 export type PageRefusal =
   /** The base is not a version of this catalogue, or older than its change log: begin again without one. */
   | "unknown_base"
-  /** The cursor is not one of ours, or of another request. */
+  /** The cursor was not given to this asker for this base, or has ended, as by a restart: ask again without it. */
   | "bad_cursor"
   /** Nothing has been committed yet. */
   | "empty"

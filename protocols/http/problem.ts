@@ -76,7 +76,7 @@ export const PAGE_REFUSAL_STATUS: Readonly<Record<PageRefusal, number>> = {
 };
 
 const PAGE_REFUSAL_DETAIL: Readonly<Record<PageRefusal, string>> = {
-  bad_cursor: "The cursor belongs to another request. Ask again without it.",
+  bad_cursor: "The cursor was not given to you for this base, or it has ended. Ask again without it.",
   empty: "Nothing has been committed to this catalogue yet. Ask again later.",
   unknown_base:
     "The base is not a version of this catalogue, or older than its change log. Ask from the beginning: without merkle_root and last_sync.",

@@ -85,7 +85,7 @@ export class CatalogPages {
     const { epoch, sequence } = this.#catalogue;
     const refusal = this.#notReady();
     if (refusal !== undefined) return reply.resolve(refusal);
-    const cursor = request.cursor === undefined ? undefined : decodePageCursor(request.cursor, request);
+    const cursor = request.cursor === undefined ? undefined : decodePageCursor(request.cursor);
     if (request.cursor !== undefined && cursor === undefined) return reply.resolve("bad_cursor");
     if (cursor !== undefined && cursor.epoch !== epoch) return reply.resolve("unknown_base");
     const { sequenceBase } = this.#catalogue;
@@ -242,7 +242,7 @@ async function read({ request, cursor }: Asked, draft: Draft): Promise<CatalogPa
     const after = keys.at(-1);
     return {
       ...{ changes, head, ...synced },
-      ...(more && after !== undefined && { nextCursor: encodePageCursor({ epoch, firstSize, base, after }, request) }),
+      ...(more && after !== undefined && { nextCursor: encodePageCursor({ epoch, firstSize, base, after }) }),
       ...(multiproof !== undefined && { multiproof }),
       ...(logLeaves !== undefined && { logLeaves }),
     };

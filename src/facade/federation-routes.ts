@@ -51,11 +51,11 @@ export function federationRoutes(context: FacadeContext): Route[] {
         404: { description: "Nothing has been committed yet" },
         409: { description: "The base is not known: ask from the beginning" },
       },
-      isContinuation: hasCursor,
+      isContinuation: (rawBody, caller) => isContinuation(context, rawBody, caller),
       handle: async ({ rawBody, caller }): Promise<Answer> => {
         const page = await servePage(decodePageRequest(rawBody), caller);
         if (typeof page !== "string") return { status: 200, body: page };
-        // Else whatever names some cursor would be free of the budget of requests.
+        // A cursor of ours that leads nowhere any more: the walk has to begin anew, as a request.
         if (page !== "busy") caller.countAsRequest();
         const { status, code, detail } = pageRefusalProblem(page);
         throw new ProblemError(status, code, detail, page === "busy" ? { headers: RETRY } : {});
@@ -96,7 +96,7 @@ function pageServer({ node, clock }: FacadeContext): (request: PageRequest, call
       check();
       let cost = PAGE_COST;
       try {
-        const page = await node.catalogPage(request);
+        const page = await node.catalogPage(request, did);
         if (typeof page === "string") return page;
         const body = encodePage(page, request);
         cost += body.length + (request.proofs === "change" ? page.changes.length * CHANGE_PROOF_COST : 0);
@@ -108,10 +108,13 @@ function pageServer({ node, clock }: FacadeContext): (request: PageRequest, call
   };
 }
 
-/** A later page of a walk: a whole sync counts as one request. What does not hold is refused later, as a request. */
-function hasCursor(rawBody: Uint8Array): boolean {
+/**
+ * A later page of a walk that we began with this caller: a whole sync counts as one request (T25). Whatever else names a cursor
+ * is a request, and refused later.
+ */
+function isContinuation({ node }: FacadeContext, rawBody: Uint8Array, caller: Caller): boolean {
   try {
-    return decodePageRequest(rawBody).cursor !== undefined;
+    return node.isContinuation(decodePageRequest(rawBody), admitted(caller).did);
   } catch (error) {
     if (error instanceof ProtocolError) return false;
     throw error;

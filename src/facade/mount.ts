@@ -54,7 +54,7 @@ async function admitBody(route: Route, caller: RequestCaller, rawBody: Uint8Arra
     await caller.admitStranger();
     caller.count("request");
   }
-  if (route.isContinuation !== undefined) caller.count(route.isContinuation(rawBody) ? "continuation" : "request");
+  if (route.isContinuation !== undefined) caller.count(route.isContinuation(rawBody, caller) ? "continuation" : "request");
   if (access === "stranger" || access === "registry") await caller.signedBy();
 }
 

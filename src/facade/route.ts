@@ -21,10 +21,10 @@ export interface Route {
   readonly bodyBytesMax?: number;
   readonly answers: Readonly<Record<number, AnswerDescription>>;
   /**
-   * For `registry`: whether a body goes on where an earlier request ended, so that it counts as a continuation. Its sender is
-   * then limited when the body is there, else before.
+   * For `registry`: whether a body goes on where an earlier request of the same caller ended, so that it counts as a continuation.
+   * Its sender is then limited when the body is there, else before.
    */
-  isContinuation?(rawBody: Uint8Array): boolean;
+  isContinuation?(rawBody: Uint8Array, caller: Caller): boolean;
   /** Served whatever the load is: for those who watch this process. */
   readonly unlimited?: true;
   /** @throws ProblemError for what the caller is told; anything else is a 500 that says nothing */

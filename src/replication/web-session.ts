@@ -15,6 +15,8 @@ import { WebPages } from "./web-pages.ts";
 
 /** Passes over a catalogue that moves on between its pages; each brings only what moved in the one before. */
 export const PASSES_MAX = 8;
+/** Passes of one walk that begin anew because their cursor was refused: the peer was started again between two pages. */
+export const RENEWALS_MAX = 2;
 
 export interface WebSessionOptions {
   readonly session: ReplicaSession;
@@ -66,9 +68,10 @@ interface Pass {
 
 class Walk {
   readonly #options: WalkOptions;
-  readonly #gathered = new Gathered();
+  #gathered = new Gathered();
   #bulk = false;
   #pass = 0;
+  #renewals = 0;
   /** Leaf hashes that came, from `logSize` on. */
   readonly #leaves: Uint8Array[] = [];
   #leafCount = 0;
@@ -85,7 +88,7 @@ class Walk {
   async run(): Promise<SessionResult> {
     let [from, agents] = [this.#options.base, this.#options.leaves];
     for (; this.#pass < PASSES_MAX; this.#pass += 1) {
-      const pass = await this.#walk(from, agents);
+      const pass = await this.#passed(from, agents);
       if ("kind" in pass) return { outcome: "refused", refusal: pass };
       if (pass.isOneVersion) return this.#finish();
       from = fromHex(pass.first.commit.roots.map, HASH_BYTES);
@@ -94,8 +97,17 @@ class Walk {
     return { outcome: "refused", refusal: { kind: "refusal", code: "busy", retryAfterMs: 0 } };
   }
 
+  async #passed(baseRoot: Uint8Array | undefined, agents: number): Promise<Pass | Refusal> {
+    for (;;) {
+      const pass = await this.#walk(baseRoot, agents);
+      if (pass !== "renew") return pass;
+      // What was taken is told anew with whatever went since, but from the beginning only what is there is told.
+      if (this.#pass === 0) this.#gathered = new Gathered();
+    }
+  }
+
   /** All pages since `baseRoot`, the version with so many agents. */
-  async #walk(baseRoot: Uint8Array | undefined, agents: number): Promise<Pass | Refusal> {
+  async #walk(baseRoot: Uint8Array | undefined, agents: number): Promise<Pass | Refusal | "renew"> {
     const { pages, did } = this.#options;
     let [cursor, after]: [string | undefined, Uint8Array | undefined] = [undefined, undefined];
     let pass: Pass | undefined;
@@ -107,7 +119,10 @@ class Walk {
         ...(cursor !== undefined && { cursor }),
       };
       const page = await pages.get(request);
-      if ("kind" in page) return page;
+      if ("kind" in page) {
+        const isRenewed = page.code === "bad_request" && cursor !== undefined && this.#renewals++ < RENEWALS_MAX;
+        return isRenewed ? "renew" : page;
+      }
       const verified = verifyCatalogPage(page, { request, did, ...(after !== undefined && { after }) });
       deletes += page.changes.filter(({ op }) => op === "delete").length;
       checkDeletes(deletes, agents + verified.head.commit.agents);

@@ -216,22 +216,19 @@ describe("catalogue: pages", () => {
     assert.deepEqual(ops([await page(bench, { baseRoot: last.syncedRoot })]), [`update ${passed}`]);
   });
 
-  it("refuses cursors that are not ours or of another request", async () => {
+  it("refuses what is not the form of a cursor, and versions that it never had", async () => {
     const bench = await open();
     await bench.mutate(...names("agent", 5).map((name) => put(name)));
     const { nextCursor } = await page(bench, { limit: 2 });
     const cursor = nextCursor as string;
-    const refused = async (request: Partial<PageRequest>): Promise<void> =>
-      assert.equal(await ask(bench, { limit: 2, ...request }), "bad_cursor");
-    await refused({ cursor, baseRoot: root(bench) });
-    await refused({ cursor, lastSyncMs: 0 });
-    await refused({ cursor: `${cursor}A` });
-    await refused({ cursor: "" });
-    await refused({ cursor: "!".repeat(PAGE_CURSOR_LENGTH_MAX) });
-    await refused({ cursor: "A".repeat(PAGE_CURSOR_LENGTH_MAX + 1) });
-    const forged = Buffer.from(cursor, "base64url");
-    forged.writeUIntBE(2 ** 40, 1 + 8 + 6, 6);
-    await refused({ cursor: forged.toString("base64url") });
+    const refused = async (text: string): Promise<void> =>
+      assert.equal(await ask(bench, { limit: 2, cursor: text }), "bad_cursor");
+    await refused(`${cursor}A`);
+    await refused("");
+    await refused("!".repeat(PAGE_CURSOR_LENGTH_MAX));
+    const other = Buffer.from(cursor, "base64url");
+    other.writeUIntBE(2 ** 40, 1 + 6, 6);
+    await refused(other.toString("base64url"));
   });
 
   it("refuses a base that it never had, that is older than its change log, or whose deletes it cannot name", async () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { encodePageRequest, PAGE_REQUEST_BYTES_MAX } from "../../protocols/http/catalog-documents.ts";
 import { CATALOG_SYNC_PATH, PAGE_CHANGES_MAX, type CatalogPage, type PageRequest } from "../../protocols/http/catalog-page.ts";
 import { verifyCatalogPage } from "../../protocols/http/verify-page.ts";
+import { HASH_BYTES } from "../../protocols/lib/hash.ts";
 import { createWeb } from "../../src/adapters/web/web.ts";
 import { systemRandom } from "../../src/adapters/system/random.ts";
 import { MUTATIONS_MAX } from "../../src/api.ts";
@@ -57,14 +58,14 @@ class Follower {
   }
 
   /** So many requests for one page, as an answer with its headers each. */
-  async flood(request: PageRequest | Uint8Array, times: number): Promise<Received[]> {
+  async flood(request: PageRequest | Uint8Array, times: number, atOnce = AT_ONCE): Promise<Received[]> {
     const { url, node } = this.#home;
     const receiver = { authority: new URL(url).host, did: node.identity().did };
     const session = http2To(Number(new URL(url).port), { present: this.#self.credentials.svid() });
     const body = request instanceof Uint8Array ? request : encodePageRequest(request);
     const answers: Received[] = [];
     while (answers.length < times && !answers.some(({ status }) => status === 429)) {
-      const some = Array.from({ length: AT_ONCE }, () =>
+      const some = Array.from({ length: atOnce }, () =>
         send(session, signedBy(this.#self.identity, receiver, { path: CATALOG_SYNC_PATH, body })),
       );
       answers.push(...(await Promise.all(some)));
@@ -160,7 +161,26 @@ describe("facade: budgets of registries", () => {
     assert.match(refused?.problem?.detail ?? "", /pages/);
   });
 
-  it("T25 a cursor that leads nowhere counts as a request", async () => {
+  it("T25 a cursor that was forged, or taken from another registry or another walk, counts as a request", async () => {
+    const [follower, other] = [await introduced("forger"), await introduced("other")];
+    const request: PageRequest = { limit: 1, proofs: "none" };
+    const { nextCursor: mine = assert.fail("no second page") } = await follower.page(request);
+    const { nextCursor: theirs = assert.fail("no second page") } = await other.page(request);
+    const content = Buffer.from(mine.slice(0, mine.indexOf(".")), "base64url");
+    const forged = content.fill(0, content.length - HASH_BYTES).toString("base64url");
+    const cursors = [forged, mine.replace(/.*(?=\.)/, forged), theirs, mine.slice(0, -1), mine.slice(0, mine.indexOf("."))];
+    const requests: PageRequest[] = cursors.map((cursor) => ({ ...request, cursor }));
+    for (const each of [...requests, { ...request, cursor: mine, lastSyncMs: clock.now() }]) {
+      const [answer] = await follower.flood(each, 1, 1);
+      assert.deepEqual(
+        [answer?.status, answer?.problem?.code, answer?.headers["ratelimit-policy"]],
+        [400, "bad_cursor", `"registry";q=100;w=60`],
+      );
+    }
+    assert.equal((await follower.page({ ...request, cursor: mine })).changes.length, 1);
+  });
+
+  it("T25 a flood of cursors that lead nowhere is held as one of requests", async () => {
     const follower = await introduced("liar");
     const request: PageRequest = { limit: 1, proofs: "none", cursor: "of-no-walk" };
     const answers = await follower.flood(request, CONFIG_DEFAULTS.requestsPerPeerPerMinuteMax);

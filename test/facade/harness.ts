@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { ClientHttp2Session } from "node:http2";
 import type { ConnectionOptions } from "node:tls";
 import { encodeBundle } from "../../protocols/bundle/bundle.ts";
-import type { PageRefusal } from "../../protocols/http/catalog-page.ts";
+import type { PageRefusal, PageRequest } from "../../protocols/http/catalog-page.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
 import { systemClock } from "../../src/adapters/system/clock.ts";
 import { systemRandom } from "../../src/adapters/system/random.ts";
@@ -156,6 +156,10 @@ export class AdmissionNode {
 
   catalogPage(): Promise<PageRefusal> {
     return Promise.resolve(this.refusal);
+  }
+
+  isContinuation({ cursor }: PageRequest): boolean {
+    return cursor !== undefined;
   }
 
   knownRegistry(did: string): Promise<KnownRegistry | undefined> {

@@ -127,7 +127,7 @@ export class WebFederation {
         if (this.down.has(peer.url) || signal.aborted) throw new WebError("unreachable", `${peer.url} is gone`);
         return head && decodeHeadDocument(encodeHeadDocument(head));
       },
-      catalogPage: (peer, request) => told(this.#peer("page", peer).node.catalogPage(request)),
+      catalogPage: (peer, request) => told(this.#peer("page", peer).node.catalogPage(request, asker)),
       close: () => Promise.resolve(),
     };
   }

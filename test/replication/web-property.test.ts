@@ -21,7 +21,10 @@ const step = fc.record({
   limit: fc.integer({ min: 1, max: 6 }),
   /** The request that fails. */
   cut: fc.integer({ min: 1, max: 12 }),
+  /** The home is started again before they ask. */
   restart: fc.boolean(),
+  /** The home is started again before the page of this number. */
+  restartAt: fc.option(fc.integer({ min: 2, max: 6 })),
 });
 
 describe("property: following over HTTP", () => {
@@ -41,13 +44,14 @@ describe("property: following over HTTP", () => {
           const third = new Follower(world, home, web);
           await paged.listen();
           await third.connect(paged);
-          for (const { before, during, limit, cut, restart } of steps) {
+          for (const { before, during, limit, cut, restart, restartAt } of steps) {
             for (const each of before) await commit(home, each);
             if (restart) await home.restart();
             let pages = 0;
             web.serve = (request) => home.page({ ...request, limit: Math.min(limit, request.limit) });
             web.before = async () => {
               pages += 1;
+              if (pages === restartAt) await home.restart();
               if (pages === cut) throw new WebError("unreachable", "cut");
               for (const { page, changes: each } of during) if (page === pages) await commit(home, each);
             };

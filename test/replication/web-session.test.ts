@@ -3,7 +3,7 @@ import { PAGE_CHANGES_MAX } from "../../protocols/http/catalog-page.ts";
 import { mintDid } from "../../protocols/lib/did.ts";
 import { WebError } from "../../src/ports/web.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
-import { PASSES_MAX } from "../../src/replication/web-session.ts";
+import { PASSES_MAX, RENEWALS_MAX } from "../../src/replication/web-session.ts";
 import { SMALL_CHANGES_MAX } from "../../src/replication/session.ts";
 import { agent, names, World } from "../node/harness.ts";
 import { Follower, Home, recordsOf, WebTwin, type FollowerOptions } from "./web-twin.ts";
@@ -172,17 +172,44 @@ describe("following over HTTP", () => {
       }
     }));
 
-  it("goes on with its cursor after the home was restarted in the middle", () =>
-    scene("restarted", async ({ home, web, follow }) => {
-      await home.put(...names("agent", 3_000));
-      web.before = async (count) => {
-        if (count === 2) await home.restart();
-      };
+  for (const [at, what] of [
+    [2, "few"],
+    [4, "many"],
+  ] as const)
+    for (const base of ["the beginning", "its version"])
+      it(`begins anew from ${base} after the home was started again when ${what} changes had come`, () =>
+        scene(`restarted at ${at} from ${base}`, async ({ home, web, follow }) => {
+          await home.put(...names("agent", 4_500));
+          const follower = follow();
+          follower.reach();
+          if (base === "its version") {
+            await follower.sync();
+            await home.mutate(...names("agent", 4_500).map((name) => update(name, "2.0.0")));
+          }
+          const from = web.asked.length;
+          web.before = async (count) => {
+            if (count !== from + at) return;
+            await home.mutate(...names("agent", 50).map((name) => ({ op: "delete" as const, did: didOf(home, name) })));
+            await home.restart();
+          };
+          await follower.sync();
+          await assertSame(follower, home);
+          const [first, refused, renewed] = [0, at - 1, at].map((i) => web.asked[from + i]);
+          assert.notEqual(refused?.cursor, undefined);
+          assert.deepEqual([renewed?.cursor, renewed?.baseRoot], [undefined, first?.baseRoot]);
+          assert.equal(web.asked.length, from + at + 5);
+        }));
+
+  it("begins anew a few times only where every cursor is refused", () =>
+    scene("forgetful", async ({ home, web, follow }) => {
+      await home.put(...names("agent", 2_500));
+      const { serve } = web;
+      web.serve = (request) => (request.cursor === undefined ? serve(request) : Promise.resolve("bad_cursor"));
       const follower = follow();
       follower.reach();
-      await follower.sync();
-      await assertSame(follower, home);
-      assert.equal(web.asked.length, 3);
+      const status = await follower.sync();
+      assert.match(status.lastError ?? "", /bad_request/);
+      assert.equal(web.asked.length, 2 * (1 + RENEWALS_MAX));
     }));
 
   it("asks for the leaves of the log that no page brought", () =>

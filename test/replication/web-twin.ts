@@ -10,6 +10,7 @@ import { createMemoryNetwork, type MemoryNetwork } from "../../src/adapters/memo
 import { MemoryStore, type MemoryStoreHooks } from "../../src/adapters/memory/store.ts";
 import type { Mutation, SyncStatus } from "../../src/api.ts";
 import { CatalogActor } from "../../src/catalog/actor.ts";
+import { CursorSeal } from "../../src/cursor-seal.ts";
 import { CatalogueQueries } from "../../src/catalog/queries.ts";
 import type { CatalogMessage, CatalogueQuery, Published } from "../../src/catalog/messages.ts";
 import { rowSuffix, tableRange } from "../../src/catalog/rows.ts";
@@ -27,6 +28,8 @@ import type { Impostor } from "../node/impostor.ts";
 
 /** Longer than any test: deadlines of asks are not what is tested here. */
 const ASK_MS = 10 ** 10;
+/** Whoever asks a twin. */
+const ASKER = "did:key:zAsker";
 
 export type Serve = (request: PageRequest) => Promise<CatalogPage | PageRefusal>;
 
@@ -88,13 +91,14 @@ export class Home {
   #actor: ActorRef<CatalogMessage>;
   #system: ActorSystem;
   #newest: Published | undefined;
+  #cursors: CursorSeal;
 
   constructor(world: World, name: string) {
     this.#world = world;
     this.identity = world.identity(name);
     this.store = new MemoryStore();
     this.network = createMemoryNetwork(world.hub, { peerId: this.identity.peerId, listen: [`/memory/${name}`] });
-    [this.#system, this.#actor] = this.#start();
+    [this.#system, this.#actor, this.#cursors] = this.#start();
   }
 
   get did(): string {
@@ -107,7 +111,12 @@ export class Home {
   }
 
   get page(): Serve {
-    return (request) => this.#actor.ask<CatalogPage | PageRefusal>((reply) => ({ type: "page", request, reply }), ASK_MS);
+    return async (sealed) => {
+      const request = this.#cursors.open(sealed, ASKER);
+      if (request === undefined) return "bad_cursor";
+      const page = await this.#actor.ask<CatalogPage | PageRefusal>((reply) => ({ type: "page", request, reply }), ASK_MS);
+      return typeof page === "string" ? page : this.#cursors.seal(page, request, ASKER);
+    };
   }
 
   /** One commit of all mutations. */
@@ -127,7 +136,7 @@ export class Home {
   /** The process is replaced by a new one over the same store. */
   async restart(): Promise<void> {
     this.#system.stopAll();
-    [this.#system, this.#actor] = this.#start();
+    [this.#system, this.#actor, this.#cursors] = this.#start();
     await this.page({ limit: 1, proofs: "none" });
   }
 
@@ -135,7 +144,7 @@ export class Home {
     await serve(this.#world, this.network, (did) => (did === this.did ? this.#actor : undefined));
   }
 
-  #start(): [ActorSystem, ActorRef<CatalogMessage>] {
+  #start(): [ActorSystem, ActorRef<CatalogMessage>, CursorSeal] {
     const ports = this.#world.ports(this.network, this.store, [], this.#world.power("home"));
     const system = new ActorSystem(ports);
     const { did } = this.identity;
@@ -148,7 +157,7 @@ export class Home {
       name: "catalog",
       create: (context) => new CatalogActor(options, context),
     });
-    return [system, actor];
+    return [system, actor, new CursorSeal(ports.random)];
   }
 }
 

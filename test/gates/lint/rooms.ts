@@ -52,6 +52,7 @@ export const ROOMS: readonly Room[] = [
     mayNotImport: ACTORS,
     packages: [],
   },
+  { path: "src/cursor-seal.ts", mayImport: PORTS, packages: PURE },
   { path: "src/answered.ts", mayImport: ["src/actors/", "src/api.ts"], packages: [] },
   {
     path: "src/federation.ts",
@@ -60,6 +61,7 @@ export const ROOMS: readonly Room[] = [
       "src/actors/",
       "src/answered.ts",
       "src/api.ts",
+      "src/cursor-seal.ts",
       "src/federation-api.ts",
       "src/replication/limiter.ts",
       ...MESSAGES,
