@@ -3,10 +3,11 @@ import { isMinted, mintDid, publicKeyOfDid } from "../../protocols/lib/did.ts";
 import { keyOf } from "../../protocols/lib/hash.ts";
 import { decodeRecord } from "../../protocols/record/codec.ts";
 import type { MutationResult } from "../api.ts";
-import type { StoreOperation, StoreReader } from "../ports/store.ts";
+import type { Store, StoreOperation } from "../ports/store.ts";
 import type { Catalogue, Change } from "./catalogue.ts";
 import { nameKey, prepare, write, type Existing, type Prepared, type WriteContext } from "./mutations.ts";
 import { reachedRevision } from "./reached.ts";
+import { readHolders } from "./names.ts";
 import { OWN_CATALOGUE, readIntact, rowKey } from "./rows.ts";
 import { tombstoneRevision, tombstoneRow } from "./tombstone.ts";
 import type { Mutation } from "../api.ts";
@@ -54,8 +55,8 @@ export function collect(
   return { batch, later, refused };
 }
 
-/** Reads what `decide` needs: published records, the revisions of deleted ones, and who holds the names. */
-export async function lookUp(store: StoreReader, catalogue: Catalogue, batch: readonly Settled[]): Promise<Lookup> {
+/** Reads what `decide` needs: published records, the revisions of deleted ones, and who holds the names. Nobody else may write meanwhile. */
+export async function lookUp(store: Store, catalogue: Catalogue, batch: readonly Settled[]): Promise<Lookup> {
   const { map, mayHave } = catalogue;
   const tablesOfGone = [mayHave.tombstones && ("tombstone" as const), mayHave.reached && ("reached" as const)];
   const sought = batch.flatMap(({ key }) => {
@@ -76,9 +77,7 @@ export async function lookUp(store: StoreReader, catalogue: Catalogue, batch: re
   });
   if (!mayHave.names) return { agents, names: new Map() };
   const names = batch.flatMap(({ fields }) => (fields === undefined ? [] : [nameKey(fields.humanReadableId)]));
-  const holders = await store.getMany(names.map((name) => rowKey(OWN_CATALOGUE, "name", name)));
-  const held = names.flatMap((name, i) => (holders[i] === undefined ? [] : [[hex(name), hex(holders[i])] as const]));
-  return { agents, names: new Map(held) };
+  return { agents, names: await readHolders(store, names) };
 }
 
 function revisionOf(table: "tombstone" | "reached", row: Uint8Array): number {

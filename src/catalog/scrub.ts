@@ -50,7 +50,7 @@ export function startScrub(parts: {
       if (found.damaged === undefined) return;
       const record = recordOfRow(found.damaged);
       if (record !== undefined) damaged(record.catalogue, record.key);
-      else log.warn("a stored row is damaged; it is made anew at the next start", { row: hex(found.damaged) });
+      else log.warn("a stored row is damaged; it is made anew when it is needed next", { row: hex(found.damaged) });
     } catch (error) {
       // A store that is closing or full: the next step finds out whether that is over.
       log.debug("a step of the background check failed", { error });

@@ -8,6 +8,7 @@ import { checksummed } from "../../src/adapters/checksum/store.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
 import type { Mutation, MutationResult } from "../../src/api.ts";
 import { CatalogueDamaged, loadCatalogue } from "../../src/catalog/load.ts";
+import { nameKey } from "../../src/catalog/mutations.ts";
 import type { Published, RecordProof } from "../../src/catalog/messages.ts";
 import { bucketKey, OWN_CATALOGUE, rowKey, rowSuffix, tableRange } from "../../src/catalog/rows.ts";
 import type { Store, StoreReader } from "../../src/ports/store.ts";
@@ -278,6 +279,33 @@ describe("catalogue: T45 rows that rotted", () => {
   it("another registry's rows are refused", async () => {
     const { store } = await filledStore();
     await assert.rejects(loadCatalogue(store, OWN_CATALOGUE, "did:web:other.example"), CatalogueDamaged);
+  });
+
+  it("a rotten name keeps no others away, is still its agent's, and is whole again", async () => {
+    const raw = new MemoryStore();
+    const store = checksummed(raw);
+    const before = new Bench({ store });
+    await quiet();
+    const [one, two] = ["did:web:one.example.org", "did:web:two.example.org"];
+    await before.mutate(put("acme/held", { did: one }), put("acme/freed", { did: two }));
+    before.stop();
+    const [held, freed] = ["acme/held", "acme/freed"].map((name) => rowKey(OWN_CATALOGUE, "name", nameKey(name))) as [
+      Uint8Array,
+      Uint8Array,
+    ];
+    for (const row of [held, freed]) assert.ok(raw.flipBit(row, 3));
+    const bench = new Bench({ store });
+    await quiet();
+    assert.equal((await bench.remove(two)).outcome, "deleted");
+    await raw.batch([{ type: "put", key: freed, value: Buffer.from("rotten") }], { durable: true });
+    const results = await bench.mutate(put("acme/other"), put("acme/held"), put("acme/freed", { did: one }), put("acme/freed"));
+    assert.deepEqual(
+      results.map((result) => (result.outcome === "refused" ? result.code : result.outcome)),
+      ["created", "name_taken", "updated", "name_taken"],
+    );
+    assert.deepEqual(Buffer.from((await store.get(freed)) as Uint8Array), Buffer.from(keyOf(one)));
+    assert.equal(await store.get(held), undefined);
+    bench.stop();
   });
 
   it("a rotten record is reported when it is read, harms no other, and can be registered again", async () => {

@@ -16,7 +16,6 @@ import { ACME, commit, OTHER, publish } from "../protocols/checkpoint/support.ts
 import { agent, Bench, put, quiet } from "./support.ts";
 
 const did = (name: string): string => mintDid(ACME.publicKey, name);
-const web = (name: string): string => `did:web:${name}.example.org`;
 const outcome = (result: MutationResult): string =>
   result.outcome === "refused" ? `${result.code} ${result.nextRevision ?? ""}` : `${result.outcome} ${result.revision}`;
 
@@ -160,7 +159,6 @@ describe("catalogue: revisions of agents that were deleted long ago", () => {
     await live(bench, "acme/a", 2);
     await live(bench, "acme/b", 2);
     await live(bench, "acme/c", 2);
-    await bench.put(agent("acme/w", { did: web("w") }));
     const rot = (table: Table, name: string): void =>
       assert.ok(disk.flipBit(rowKey(OWN_CATALOGUE, table, keyOf(did(name))), 3), `${table} ${name}`);
     rot("tombstone", "acme/a");
