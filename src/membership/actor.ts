@@ -242,12 +242,13 @@ export class MembershipActor implements Actor<MembershipMessage> {
   #connected(peerId: string): void {
     const member = this.#memberOfPeer(peerId);
     if (member === undefined) return;
+    const isFirst = !this.#members.all().some(({ connected }) => connected);
     Object.assign(member, { connected: true, greeted: false, helloFailures: 0, probeFailures: 0 });
     member.seenAtMs = this.#options.clock.monotonic();
     this.#prober.probe(member);
     this.#reportConnected();
     this.#greeter.meet(peerId);
-    this.#announcer.connected();
+    this.#announcer.connected(isFirst);
   }
 
   #disconnected(peerId: string): void {

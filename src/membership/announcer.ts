@@ -14,6 +14,11 @@ const ANNOUNCE_JITTER = 0.2;
  * the connection was made.
  */
 const REPEATS_MS = [1_000, 3_000];
+/**
+ * Whose first connection is so young has not been heard beyond it: those who came to a neighbour at the same moment were not in
+ * the hello that they had from it. What we say of ourselves is told again with each connection that is made meanwhile.
+ */
+const NEWCOMER_MS = 5_000;
 
 /** Repetitions are at least this far apart. */
 const REPEAT_PAUSE_MS = 500;
@@ -30,6 +35,7 @@ export class Announcer {
   #addresses: readonly string[] = [];
   #publishedAtMs = Number.NEGATIVE_INFINITY;
   #repeatedAtMs = Number.NEGATIVE_INFINITY;
+  #newcomerUntilMs = Number.NEGATIVE_INFINITY;
   #renewing = false;
   #again = false;
 
@@ -82,17 +88,23 @@ export class Announcer {
     this.#publish({ head: version.head });
   }
 
-  /** A connection was made: what changes before the gossip reaches the new neighbour is told again. */
-  connected(): void {
+  /**
+   * A connection was made: what changes before the gossip reaches the new neighbour is told again.
+   * @param isFirst whether there was no other
+   */
+  connected(isFirst: boolean): void {
     const { clock } = this.#options;
     const sinceMs = clock.monotonic();
+    if (isFirst) this.#newcomerUntilMs = sinceMs + NEWCOMER_MS;
+    const isNewcomer = sinceMs <= this.#newcomerUntilMs;
     for (const delayMs of REPEATS_MS) {
       this.#tasks.later(delayMs, () => {
-        if (this.#publishedAtMs < sinceMs || this.#version === undefined) return;
+        if (!isNewcomer && this.#publishedAtMs < sinceMs) return;
         // One repetition serves all who came meanwhile.
         if (this.#repeatedAtMs >= Math.max(this.#publishedAtMs, clock.monotonic() - REPEAT_PAUSE_MS)) return;
+        if (this.#descriptor === undefined || this.#version === undefined) return;
         this.#repeatedAtMs = clock.monotonic();
-        this.#publish({ head: this.#version.head });
+        this.#publish({ head: this.#version.head, ...(isNewcomer && { descriptor: this.#descriptor }) });
       });
     }
   }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { HEARTBEAT_MS } from "../../src/catalog/actor.ts";
+import { ANNOUNCE_MS } from "../../src/membership/announcer.ts";
 import { SESSION_IDLE_MS } from "../../src/replication/stream.ts";
 import { names, World, type TestNode } from "./harness.ts";
 
@@ -25,6 +26,22 @@ describe("followers that wait for nothing", () => {
       assert.equal((await b.peer(a.did))?.followed, false);
       await world.synced(b, a, 3 * SOON_MS);
       assert.ok(3 * SOON_MS < HEARTBEAT_MS);
+    });
+  });
+
+  it("know at once of each other when they come to one neighbour at the same moment", async () => {
+    const world = new World("same moment");
+    await world.run(async () => {
+      const hub = await world.start("hub");
+      // Either is greeted before the other has said who it is.
+      world.link.ordered = (from, to) => (to === hub.identity.peerId ? 400 : from === hub.identity.peerId ? 20 : 5);
+      const [b, c] = await Promise.all(["b", "c"].map((name) => world.start(name, { peers: [hub] })));
+      for (const [one, other] of [
+        [b, c],
+        [c, b],
+      ] as [TestNode, TestNode][])
+        await world.until(`${one.name} to know ${other.name}`, async () => (await one.peer(other.did))?.connected === true, SOON_MS);
+      assert.ok(SOON_MS < ANNOUNCE_MS / 2);
     });
   });
 
