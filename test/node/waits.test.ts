@@ -40,7 +40,11 @@ describe("followers that wait for nothing", () => {
         [b, c],
         [c, b],
       ] as [TestNode, TestNode][])
-        await world.until(`${one.name} to know ${other.name}`, async () => (await one.peer(other.did))?.connected === true, SOON_MS);
+        await world.until(
+          `${one.name} to know ${other.name}`,
+          async () => (await one.peer(other.did))?.connected === true,
+          SOON_MS,
+        );
       assert.ok(SOON_MS < ANNOUNCE_MS / 2);
     });
   });
