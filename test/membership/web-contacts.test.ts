@@ -150,7 +150,7 @@ describe("peers that the operator names by URL", () => {
   );
 
   it(
-    "are asked again until they answer, also after a restart, and with a pin also when nobody answers yet",
+    "are asked again until they answer, also after a restart, also who is added while nobody answers yet",
     inWorld("web late", async (web, world) => {
       const a = await web.start("a");
       web.down.add(a.url);
