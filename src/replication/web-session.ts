@@ -89,6 +89,7 @@ class Walk {
     let [from, agents] = [this.#options.base, this.#options.leaves];
     for (; this.#pass < PASSES_MAX; this.#pass += 1) {
       const pass = await this.#passed(from, agents);
+      if (pass === "beyond") return { outcome: "not_foldable" };
       if ("kind" in pass) return { outcome: "refused", refusal: pass };
       if (pass.isOneVersion) return this.#finish();
       from = fromHex(pass.first.commit.roots.map, HASH_BYTES);
@@ -97,7 +98,7 @@ class Walk {
     return { outcome: "refused", refusal: { kind: "refusal", code: "busy", retryAfterMs: 0 } };
   }
 
-  async #passed(baseRoot: Uint8Array | undefined, agents: number): Promise<Pass | Refusal> {
+  async #passed(baseRoot: Uint8Array | undefined, agents: number): Promise<Pass | Refusal | "beyond"> {
     for (;;) {
       const pass = await this.#walk(baseRoot, agents);
       if (pass !== "renew") return pass;
@@ -107,7 +108,7 @@ class Walk {
   }
 
   /** All pages since `baseRoot`, the version with so many agents. */
-  async #walk(baseRoot: Uint8Array | undefined, agents: number): Promise<Pass | Refusal | "renew"> {
+  async #walk(baseRoot: Uint8Array | undefined, agents: number): Promise<Pass | Refusal | "renew" | "beyond"> {
     const { pages, did } = this.#options;
     let [cursor, after]: [string | undefined, Uint8Array | undefined] = [undefined, undefined];
     let pass: Pass | undefined;
@@ -125,7 +126,8 @@ class Walk {
       }
       const verified = verifyCatalogPage(page, { request, did, ...(after !== undefined && { after }) });
       deletes += page.changes.filter(({ op }) => op === "delete").length;
-      checkDeletes(deletes, agents + verified.head.commit.agents);
+      const deletesMax = agents + verified.head.commit.agents;
+      if (deletes > deletesMax) return beyond(deletes, deletesMax, baseRoot);
       await this.#accept(page, verified);
       if (page.nextCursor !== undefined && page.changes.length === 0)
         throw new ProtocolError("bad_frame", "a page without changes names a next one");
@@ -230,9 +232,12 @@ class Walk {
   }
 }
 
-/** That a key is absent can be proven of any key there is: without a bound a walk need never end (T36). */
-function checkDeletes(deletes: number, max: number): void {
-  if (deletes <= max) return;
+/**
+ * That a key is absent can be proven of any key there is: without a bound a walk need never end (T36). Since a version there may be
+ * honest ones beyond it, of agents that came and went; then the whole catalogue is shorter to tell, and who invents them gains nothing.
+ */
+function beyond(deletes: number, max: number, baseRoot: Uint8Array | undefined): "beyond" {
+  if (baseRoot !== undefined) return "beyond";
   throw new ProtocolError("limit_exceeded", `${deletes} agents are said to be gone, of at most ${max} that were ever there`);
 }
 

@@ -212,6 +212,19 @@ describe("following over HTTP", () => {
       assert.equal(web.asked.length, 2 * (1 + RENEWALS_MAX));
     }));
 
+  it("blames nobody for agents that came and went since its version, although they are more than there ever were at a time", () =>
+    scene("came and went", async ({ home, follow }) => {
+      await home.put("stays");
+      const follower = follow();
+      follower.reach();
+      await follower.sync();
+      await home.put("new", ...names("passing", 6));
+      await home.mutate(...names("passing", 6).map((name) => ({ op: "delete" as const, did: didOf(home, name) })));
+      await follower.sync();
+      await assertSame(follower, home);
+      assert.deepEqual(follower.logs(/does not verify/), []);
+    }));
+
   it("asks for the leaves of the log that no page brought", () =>
     scene("leaves", async ({ home, web, follow }) => {
       for (const name of names("agent", 5)) await home.put(name);
