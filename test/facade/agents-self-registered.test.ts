@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { checksummed } from "../../src/adapters/checksum/store.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
 import type { MutationResult } from "../../src/api.ts";
-import { CREATIONS_PER_ADDRESS_BURST, RECOUNT_MS, SelfRegistered } from "../../src/facade/agents/self-registered.ts";
+import {
+  CREATIONS_PER_ADDRESS_BURST,
+  CREATIONS_PER_DAY_MIN,
+  RECOUNT_MS,
+  SelfRegistered,
+} from "../../src/facade/agents/self-registered.ts";
 import { OWN_WRITES_BURST, OWN_WRITES_PER_MINUTE } from "../../src/facade/agents/own-writes.ts";
 import { facadeKey, facadeRange } from "../../src/facade/rows.ts";
 import type { FacadeContext } from "../../src/facade/context.ts";
@@ -202,6 +207,22 @@ describe("facade: agents that their own keys register", () => {
       assert.equal((await from("2001:db8::2", 0)).status, 429, "the same /64");
       assert.equal((await from("198.51.100.7", 0)).status, 201);
     }));
+
+  it("T56 limits how many register themselves in a day, however many of them leave again, and forgets none that was refused", async () => {
+    const registered = new SelfRegistered(partsOf(new MemoryStore()), 1);
+    const from = (i: number) => ({ address: `2001:db8:${i.toString(16)}::1` });
+    const refuse = (): Promise<MutationResult> =>
+      Promise.resolve({ outcome: "refused", did: "did:key:z", code: "schema", reason: "not an agent" });
+    for (let i = 0; i < CREATIONS_PER_DAY_MIN; i++) {
+      const did = `did:key:z${i}`;
+      await registered.register(did, from(i), refuse);
+      await registered.register(did, from(i), createdAt(did));
+      await registered.remove(did, () => Promise.resolve({ outcome: "deleted", did, revision: 2 }));
+    }
+    const one = { did: "did:key:zOne", address: from(CREATIONS_PER_DAY_MIN) };
+    const again = (): Promise<MutationResult> => registered.register(one.did, one.address, createdAt(one.did));
+    await assert.rejects(again(), { status: 429, message: /last day/ });
+  });
 
   it("T45 counts an agent whose row has rotted", async () => {
     const disk = new MemoryStore();

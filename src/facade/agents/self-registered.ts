@@ -13,6 +13,12 @@ import { facadeKey, readTable } from "../rows.ts";
 /** Agents that one address (IPv6: one /64) may register by their own keys in a minute, and how many of them at once. */
 export const CREATIONS_PER_ADDRESS_PER_MINUTE = 30;
 export const CREATIONS_PER_ADDRESS_BURST = 30;
+/**
+ * Agents that all addresses together may register so in a day: as many as there may be at a time, and at least these. Each leaves
+ * a row behind when it is removed, so that making and removing them must not go on without end.
+ */
+export const CREATIONS_PER_DAY_MIN = 1_000;
+const DAY_MINUTES = 1_440;
 /** While there is no room, agents that are gone by other ways than this one are looked for this often. */
 export const RECOUNT_MS = 60_000;
 
@@ -39,6 +45,7 @@ export class SelfRegistered {
   readonly #parts: Parts;
   readonly #max: number;
   readonly #rate = new Rate(CREATIONS_PER_ADDRESS_PER_MINUTE, CREATIONS_PER_ADDRESS_BURST, ADDRESSES_MAX);
+  readonly #all: Rate;
   #loaded: Promise<Entries> | undefined;
   #recount: Promise<void> | undefined;
   #recountedAtMs = Number.NEGATIVE_INFINITY;
@@ -48,6 +55,8 @@ export class SelfRegistered {
   constructor(parts: Parts, max: number) {
     this.#parts = parts;
     this.#max = max;
+    const perDay = Math.max(max, CREATIONS_PER_DAY_MIN);
+    this.#all = new Rate(perDay / DAY_MINUTES, perDay, 1);
   }
 
   /**
@@ -61,8 +70,11 @@ export class SelfRegistered {
     create: () => Promise<MutationResult>,
   ): Promise<MutationResult> {
     if (this.#max === 0) throw closed();
-    const waitMs = this.#rate.take(addressKeys(address).single, this.#parts.clock.monotonic());
+    const { clock } = this.#parts;
+    const waitMs = this.#rate.take(addressKeys(address).single, clock.monotonic());
     if (waitMs > 0) throw throttledProblem("too many agents were registered from your address; wait before the next", waitMs);
+    const allWaitMs = this.#all.waitMs("", clock.monotonic());
+    if (allWaitMs > 0) throw throttledProblem(`agents registered themselves too often in the last day: ${OTHER_WAY}`, allWaitMs);
     const entries = await this.#load();
     const isFull = (): boolean => !entries.has(did) && entries.size >= this.#max;
     if (isFull()) await this.#recountSoon(entries);
@@ -76,6 +88,8 @@ export class SelfRegistered {
       isKept = true;
       const result = await create();
       isKept = result.outcome !== "refused";
+      // What is refused leaves nothing behind, and must not use up what there is for others.
+      if (result.outcome === "created") this.#all.charge("", clock.monotonic());
       return result;
     } finally {
       entry.pending -= 1;
