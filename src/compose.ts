@@ -75,6 +75,8 @@ export async function startRegistry(config: RegistryConfig, requestStop?: () => 
     );
     opened.add(() => node.stop());
     if (face !== undefined) {
+      // What is in flight ends against a node that lives.
+      opened.add(() => face.facade.close());
       const { credentials, served: urls, operatorToken } = face;
       const { domain, requestsPerAddressPerMinuteMax } = config;
       const context = {

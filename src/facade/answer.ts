@@ -46,7 +46,7 @@ export function sentProblem({ status, code, message, headers, extra }: ProblemEr
   return sentAnswer({ status, body, headers: { "content-type": PROBLEM_MEDIA_TYPE, ...headers } }, route);
 }
 
-/** The sender's budget, and our signature for a registry that has shown its certificate, whatever the answer is. */
+/** The sender's budget, and our signature for a registry that has shown its certificate and signed, whatever the answer is. */
 export function addressed(sent: Sent, caller: RequestCaller | undefined, identity: RegistryIdentity): Sent {
   if (caller === undefined) return sent;
   const { answerTo, budget } = caller;

@@ -4,12 +4,14 @@ import type { Readable } from "node:stream";
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest, type RouteGenericInterface } from "fastify";
 import { addressed, sentAnswer, sentProblem, type Sent } from "./answer.ts";
 import { readBody } from "./body.ts";
+import { HeldBodies, type BodyRoom } from "./held-bodies.ts";
 import type { Connections } from "./connections.ts";
 import { gate, type GateParts } from "./gate.ts";
 import { BODY_BYTES_MAX, PARAM_LENGTH_MAX, UNREAD_BYTES_MAX } from "./limits.ts";
 import { ProblemError } from "./problem.ts";
-import { busyProblem, internalProblem, problemOf } from "./refusals.ts";
+import { busyProblem, closingProblem, internalProblem, problemOf } from "./refusals.ts";
 import { RequestCaller } from "./request-caller.ts";
+import { authorityOf, mayHaveBody } from "./request-line.ts";
 import type { Answer, Route } from "./route.ts";
 
 /** Requests come over HTTP/2 or HTTP/1.1; both kinds look alike to what is used of them here. */
@@ -33,6 +35,8 @@ export class App {
   readonly app: FastifyInstance<Http2SecureServer>;
   readonly #parts: AppParts;
   readonly #callers = new WeakMap<Request, RequestCaller>();
+  readonly #bodies = new HeldBodies();
+  readonly #rooms = new WeakMap<Request, BodyRoom>();
   #handler: RequestHandler | undefined;
 
   constructor(parts: AppParts) {
@@ -70,36 +74,55 @@ export class App {
 
   #setUp(): void {
     const { app } = this;
-    const { services } = this.#parts;
-    app.addHook("onRequest", async (request: Request) => {
+    app.addHook("onRequest", async (request: Request, reply: Reply) => {
       const caller = this.#makeCaller(request);
       this.#callers.set(request, caller);
       await gate(this.#parts, routeOf(request), caller);
+      if (mayHaveBody(request.raw)) this.#openRoom(request, reply);
+    });
+    app.addHook("preValidation", async (request: Request) => {
+      // The framework reads none where it expects none, or where no type of it is named: it would be served unseen.
+      if (request.body === undefined && mayHaveBody(request.raw)) request.body = await this.#readBody(request, request.raw);
     });
     app.removeAllContentTypeParsers();
-    app.addContentTypeParser("*", async (request: Request, payload: Readable) => {
-      const route = routeOf(request);
-      const bytesMax = route?.bodyBytesMax ?? BODY_BYTES_MAX;
-      try {
-        return await readBody(payload, request.headers["content-length"], bytesMax, services.context.clock);
-      } catch (error) {
-        if (route?.isContinuation !== undefined) this.callerOf(request).count("request");
-        throw error;
-      }
-    });
+    app.addContentTypeParser("*", (request: Request, payload: Readable) => this.#readBody(request, payload));
     app.setNotFoundHandler((request: Request, reply: Reply) =>
       this.#fail(new ProblemError(404, "not_found", "there is nothing here; see /openapi.json"), request, reply),
     );
     app.setErrorHandler((error, request: Request, reply: Reply) => this.#fail(error, request, reply));
   }
 
+  #openRoom(request: Request, reply: Reply): void {
+    const raw: AnyResponse = reply.raw;
+    // No end of it would come any more that could be waited for.
+    if (isOver(raw)) throw new ProblemError(400, "body_cut", "the request ended before its body was complete");
+    const room = this.#bodies.open(this.callerOf(request));
+    this.#rooms.set(request, room);
+    raw.once("close", () => room.release());
+  }
+
+  async #readBody(request: Request, payload: Readable): Promise<Buffer> {
+    const route = routeOf(request);
+    const bytesMax = BODILESS.has(request.method) ? 0 : (route?.bodyBytesMax ?? BODY_BYTES_MAX);
+    const { clock } = this.#parts.services.context;
+    const room = this.#rooms.get(request);
+    if (room === undefined) return Buffer.alloc(0);
+    try {
+      return await readBody(payload, { declared: request.headers["content-length"], bytesMax, room, clock });
+    } catch (error) {
+      if (route?.isContinuation !== undefined) this.callerOf(request).count("request");
+      throw error;
+    }
+  }
+
   #makeCaller(request: Request): RequestCaller {
     const raw: AnyRequest = request.raw;
+    const authority = authorityOf(raw);
     const connection = this.#parts.connections.of(raw);
-    if (connection === undefined) throw new ProblemError(503, "closing", "this connection is closing; make a new one");
+    if (connection === undefined) throw closingProblem();
     return new RequestCaller(this.#parts.services, connection, {
       method: raw.method ?? "",
-      authority: (raw.headers[":authority"] as string | undefined) ?? raw.headers.host ?? "",
+      authority,
       target: raw.url ?? "",
       rawHeaders: raw.rawHeaders,
       authorization: raw.headers.authorization,
@@ -140,6 +163,9 @@ export class App {
       .send(body.length > 0 ? body : undefined);
   }
 }
+
+/** A body means nothing there (RFC 9110 §9.3.1): none is taken. */
+const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
 /** What is always given, however much waits: problem documents and the like. */
 const SMALL_ANSWER_BYTES = 16_384;

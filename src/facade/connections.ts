@@ -68,7 +68,7 @@ interface Handshake {
   readonly socket: Socket;
   readonly keys: AddressKeys;
   /** Monotonic time at which it has taken too long, however busily bytes come. */
-  cutAtMs: number;
+  readonly cutAtMs: number;
 }
 
 /** How one version of HTTP ends a connection. */
@@ -164,11 +164,14 @@ export class Connections {
     }
   }
 
-  /** Lets what is in flight end, for at most `drainMs`; `sweep` must go on being called. */
+  /**
+   * To be called when nothing more is accepted. Lets what is in flight end, for at most `drainMs`; in a handshake nobody has asked for
+   * anything yet, so those end at once. `sweep` must go on being called.
+   */
   closeAll(drainMs: number): void {
     const cutAtMs = this.#clock.monotonic() + drainMs;
     for (const open of this.#open.values()) this.#close(open, cutAtMs);
-    for (const handshake of this.#handshakes.values()) handshake.cutAtMs = Math.min(handshake.cutAtMs, cutAtMs);
+    for (const { socket } of this.#handshakes.values()) socket.destroy();
   }
 
   #openOf(request: IncomingMessage | Http2ServerRequest): Open | undefined {

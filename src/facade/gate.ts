@@ -23,7 +23,7 @@ export async function gate(
   if (route?.unlimited === true) return;
   if (!pending.admits(caller.addressKey))
     throw busyProblem("earlier answers to your address were not taken yet; read them first");
-  const standing = await caller.standing(route?.access);
+  const standing = await caller.takeStanding(route?.access);
   const nowMs = services.context.clock.monotonic();
   if (!shedding.admits(standing, nowMs)) throw busyProblem("the registry has too much to do; try again later");
   const waitMs = services.rates.requests.take(caller.addressKey, nowMs);

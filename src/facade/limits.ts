@@ -46,6 +46,13 @@ export const REQUEST_CHECK_MS = 1_000;
 
 /** Bytes of a request's body where its route says nothing else. */
 export const BODY_BYTES_MAX = 65_536;
+/** Bytes of bodies that are being received or served: of one address (IPv6: of one /64), and in all. */
+export const BODIES_BYTES_PER_ADDRESS_MAX = 8_388_608;
+export const BODIES_BYTES_MAX = 67_108_864;
+/** How many of them are left to the operator and to whom the operator named. */
+export const BODIES_BYTES_RESERVED = 16_777_216;
+/** What each body counts beside its bytes: the stream on which it comes. */
+export const BODY_COST_BYTES = 16_384;
 /** A body that is not complete so long after its headers is given up. */
 export const BODY_MS_MAX = 10_000;
 /** Bytes of a refused body that are still taken, and thrown away, before its stream is ended. */

@@ -68,6 +68,11 @@ export function busyProblem(detail: string): ProblemError {
   return new ProblemError(503, "busy", detail, { headers: { "retry-after": String(RETRY_AFTER_SECONDS) } });
 }
 
+export function closingProblem(): ProblemError {
+  const headers = { "retry-after": String(RETRY_AFTER_SECONDS) };
+  return new ProblemError(503, "closing", "this connection is closing; make a new one", { headers });
+}
+
 /** @param waitMs until a request would be served */
 export function throttledProblem(detail: string, waitMs: number): ProblemError {
   return new ProblemError(429, "too_many_requests", detail, { headers: { "retry-after": String(Math.ceil(waitMs / 1_000)) } });

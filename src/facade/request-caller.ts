@@ -41,7 +41,9 @@ export class RequestCaller implements Caller {
   readonly #head: RequestHead;
   #body: Uint8Array = new Uint8Array(0);
   #signedBy: Promise<string | undefined> | undefined;
-  #answerTo: SignedRequest | undefined;
+  #admitted: SignedRequest | undefined;
+  #hasSigned = false;
+  #standing: Standing = "stranger";
   #isKnown = false;
   #isWanted = false;
   #budget: CountedBudget | undefined;
@@ -58,11 +60,20 @@ export class RequestCaller implements Caller {
   }
 
   /** In whose turn the request is served while there is too much to do. Nothing of it is checked for this but a token. */
-  async standing(access: Access | undefined): Promise<Standing> {
+  async takeStanding(access: Access | undefined): Promise<Standing> {
+    return (this.#standing = await this.#standingFor(access));
+  }
+
+  async #standingFor(access: Access | undefined): Promise<Standing> {
     const token = bearerToken(this.#head.authorization);
     if (token !== undefined && isSameToken(token, this.#services.context.operatorToken)) return "wanted";
     if ((await this.#connection.recognise()) !== undefined) return "wanted";
     return access === undefined || access === "public" ? "reader" : "stranger";
+  }
+
+  /** Whether the operator named it, or it is the operator; known once it has its standing. */
+  get isWanted(): boolean {
+    return this.#standing === "wanted";
   }
 
   get address(): string {
@@ -74,13 +85,16 @@ export class RequestCaller implements Caller {
     return this.#connection.keys.single;
   }
 
-  /** The request that the answer is to be signed for: its sender has shown its certificate. */
+  /**
+   * The request that the answer is to be signed for: its sender has shown its certificate, and signed what came. Of others anything
+   * may have been changed, and the answer would pass for that to the request as it was signed.
+   */
   get answerTo(): SignedRequest | undefined {
-    return this.#answerTo;
+    return this.#hasSigned ? this.#admitted : undefined;
   }
 
   get registry(): AdmittedRegistry | undefined {
-    return this.#answerTo && { did: this.#answerTo.id, isWanted: this.#isWanted };
+    return this.#admitted && { did: this.#admitted.id, isWanted: this.#isWanted };
   }
 
   /** The sender's budget that this request was counted on last. */
@@ -134,7 +148,7 @@ export class RequestCaller implements Caller {
 
   /** Takes this request from one of the budgets of the registry that was admitted. @throws ProblemError `too_many_requests` */
   count(kind: CountedBudget["kind"]): void {
-    const { id } = this.#answerTo as SignedRequest;
+    const { id } = this.#admitted as SignedRequest;
     this.#budget = { kind, ...this.#services.context.node.takeRequest(id, kind) };
     const { retryAfterMs } = this.#budget;
     if (retryAfterMs > 0) throw throttledProblem(`your registry's ${kind}s are used up for now`, retryAfterMs);
@@ -212,7 +226,7 @@ export class RequestCaller implements Caller {
     if (!svid.path.startsWith("/registry/")) {
       throw new ProblemError(403, "wrong_identity", `${svid.spiffeId} is not a registry's own certificate`);
     }
-    this.#answerTo = request;
+    this.#admitted = request;
     if (isIsolated) throw new ProblemError(403, "isolated", `nothing is taken from ${request.id} here`);
   }
 
@@ -243,14 +257,15 @@ export class RequestCaller implements Caller {
 
   /** Digest, signature and nonce. Nobody can use up another's nonces, so the signature comes first. */
   async #checkSigned(): Promise<string | undefined> {
-    const request = this.#answerTo ?? this.#readSigned();
+    const request = this.#admitted ?? this.#readSigned();
     if (request === undefined) return undefined;
     checkDigest(request, this.#body);
     checkSignature(request);
+    this.#hasSigned = true;
     const { id: did, nonce, timestampMs } = request;
     const { registryNonces, otherNonces } = this.#services;
     // A stranger that got so far announces its registry: agents, whose keys cost nothing, must not leave it without room.
-    const reserved = this.#isKnown ? this.#isWanted : this.#answerTo !== undefined;
+    const reserved = this.#isKnown ? this.#isWanted : this.#admitted !== undefined;
     const claim = { did, nonce, timestampMs, reserved };
     const [own, other] = this.#isKnown ? [registryNonces, otherNonces] : [otherNonces, registryNonces];
     // Who is known now may have been a stranger when it used this nonce, and the other way round.

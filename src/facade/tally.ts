@@ -1,4 +1,4 @@
-/** How many there are of each key. */
+/** How many, or how much, there is of each key. */
 export class Tally {
   readonly #counts = new Map<string, number>();
 
@@ -6,16 +6,15 @@ export class Tally {
     return this.#counts.get(key) ?? 0;
   }
 
-  /** @returns how many there are now */
-  add(key: string): number {
-    const count = this.of(key) + 1;
-    this.#counts.set(key, count);
+  /** @param amount may be negative @returns how many there are now */
+  add(key: string, amount: number = 1): number {
+    const count = this.of(key) + amount;
+    if (count <= 0) this.#counts.delete(key);
+    else this.#counts.set(key, count);
     return count;
   }
 
   remove(key: string): void {
-    const left = this.of(key) - 1;
-    if (left <= 0) this.#counts.delete(key);
-    else this.#counts.set(key, left);
+    this.add(key, -1);
   }
 }

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { rawHeadersOf } from "../../protocols/http/header-fields.ts";
 import { verifyResponse } from "../../protocols/http/signed-response.ts";
 import { fromBase64 } from "../../protocols/lib/bytes.ts";
+import { CHECKPOINT_PATH } from "../../protocols/http/head-document.ts";
 import { CATALOG_SYNC_PATH } from "../../protocols/http/catalog-page.ts";
 import { didKey } from "../../protocols/lib/did.ts";
 import { MemoryStore } from "../../src/adapters/memory/store.ts";
@@ -31,6 +32,12 @@ describe("the facade: admission of registries", () => {
   const path = CATALOG_SYNC_PATH;
   const ask = (request: Sending, as: TestRegistry | undefined = peer): Promise<Received> => send(server.connect(as), request);
 
+  /** @throws ProtocolError unless `answer` is signed as the one to `request` */
+  function verify(request: Sending, { status, body, headers }: Received): void {
+    const requestSignature = fromBase64(request.headers?.["x-registry-signature"] as string);
+    verifyResponse({ status, body, requestSignature }, rawHeadersOf(headers as never), server.registry.did);
+  }
+
   function changed(request: Required<Sending>, headers: Sending["headers"], body?: Uint8Array): Sending {
     return { ...request, headers: { ...request.headers, ...headers }, ...(body && { body }) };
   }
@@ -39,12 +46,7 @@ describe("the facade: admission of registries", () => {
     const request = signed(peer, server, { path });
     const answer = await ask(request);
     assert.equal(answer.problem?.code, SERVED);
-    const requestSignature = fromBase64(request.headers["x-registry-signature"] as string);
-    verifyResponse(
-      { status: 404, body: answer.body, requestSignature },
-      rawHeadersOf(answer.headers as never),
-      server.registry.did,
-    );
+    verify(request, answer);
     assert.match(String(answer.headers["ratelimit"]), /^"registry";r=\d+;t=\d+$/);
     assert.match(String(answer.headers["ratelimit-policy"]), /^"registry";q=100;w=60$/);
   });
@@ -72,6 +74,21 @@ describe("the facade: admission of registries", () => {
     assert.equal(server.node.requestsTaken, 0);
   });
 
+  it("T1 a certificate that a registry issued to an agent does not speak as the registry", async () => {
+    for (const agentPath of ["/agent/x", "/operator/x"]) {
+      const issued = await peer.credentials.issue({ path: agentPath, lifetimeMs: 60_000 });
+      for (const request of [
+        signed(peer, server, { path }),
+        signed(peer, server, { path: "/federation/public", body: introductionOf(peer) }),
+      ]) {
+        const answer = await send(server.connect(issued), request);
+        assert.deepEqual([answer.status, answer.problem?.code], [403, "wrong_identity"], agentPath);
+      }
+    }
+    assert.equal(server.node.requestsTaken, 0);
+    assert.equal(server.node.announcedDescriptors.length, 0);
+  });
+
   it("T6 a session whose bundle was replaced is refused at its next request", async () => {
     const session = server.connect(peer);
     assert.equal((await send(session, signed(peer, server, { path }))).problem?.code, SERVED);
@@ -87,7 +104,9 @@ describe("the facade: admission of registries", () => {
     const session = server.connect(peer);
     const answers = await Promise.all([send(session, request), send(session, request)]);
     assert.deepEqual(new Set(answers.map(({ problem }) => problem?.code)), new Set([SERVED, "replayed"]));
-    assert.equal((await ask(request)).status, 401);
+    const replayed = await ask(request);
+    assert.equal(replayed.status, 401);
+    verify(request, replayed);
   });
 
   it("T11 a replayed request is refused after a restart, and nobody else is", async () => {
@@ -177,6 +196,7 @@ describe("the facade: admission of registries", () => {
     for (const headers of changes) {
       const answer = await ask({ ...changed(request, headers), path: String(headers?.[":path"] ?? path) });
       assert.deepEqual([answer.status, answer.problem?.code], [401, "bad_signature"], JSON.stringify(headers));
+      assert.throws(() => verify(request, answer), "nobody can show it as the answer to the request that was signed");
     }
     const other = await TestRegistry.create("other");
     server.node.knows(other);
@@ -190,6 +210,18 @@ describe("the facade: admission of registries", () => {
     const answer = await ask(changed(request, {}, Buffer.from('{"cursor":"x"}')));
     assert.deepEqual([answer.status, answer.problem?.code], [400, "bad_digest"]);
     assert.equal((await ask(request)).problem?.code, SERVED);
+  });
+
+  it("T16 a body that the framework would not read is not served unseen", async () => {
+    const empty = new Uint8Array(0);
+    const read = signed(peer, server, { method: "GET", path: CHECKPOINT_PATH, body: empty });
+    const withBody = await ask({ ...read, body: "{}" });
+    assert.deepEqual([withBody.status, withBody.problem?.code], [413, "too_large"]);
+    assert.equal((await ask(read)).problem?.code, SERVED, "the stream ends in a frame of its own, without a byte");
+    const untyped = signed(peer, server, { path, body: empty });
+    const { "content-type": _none, ...headers } = untyped.headers;
+    const swapped = await ask({ ...untyped, headers, body: "{}" });
+    assert.deepEqual([swapped.status, swapped.problem?.code], [400, "bad_digest"]);
   });
 
   it("T17 duplicate and folded headers are refused", async () => {
@@ -228,7 +260,6 @@ describe("the facade: admission of registries", () => {
     assert.ok(refused.length >= 5, `${refused.length} refused`);
     assert.equal(many.length - refused.length, many.filter(({ problem }) => problem?.code === SERVED).length);
     assert.match(String(refused[0]?.headers["retry-after"]), /^[1-9]\d*$/);
-    assert.ok(refused[0]?.headers["x-registry-signature"], "also a refusal is signed for an authenticated caller");
   });
 
   describe("of a stranger", () => {

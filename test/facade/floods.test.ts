@@ -111,7 +111,7 @@ describe("the facade: floods", () => {
   });
 
   it("T21 header bomb: the stream ends, other streams are served", async () => {
-    const pairs = Array.from({ length: HEADER_PAIRS_MAX * 2 }, (_, i) => [`x-${i}`, "v"] as const);
+    const pairs = Array.from({ length: HEADER_PAIRS_MAX }, (_, i) => [`x-${i}`, "v"] as const);
     const raw = await RawConnection.open(server);
     raw.write(frame(FRAME.headers, FLAG.endHeaders | FLAG.endStream, 1, requestHeaders("GET", "/large", ...pairs)));
     assert.equal((await raw.frame(FRAME.reset)).readUInt32BE(0), ENHANCE_YOUR_CALM);

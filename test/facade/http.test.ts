@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { promisify } from "node:util";
 import { z } from "zod";
 import { decodeBundle } from "../../protocols/bundle/bundle.ts";
@@ -8,11 +9,13 @@ import { decodeIntroduction } from "../../protocols/http/introduction-documents.
 import { decodeProblem } from "../../protocols/http/problem.ts";
 import { NodeError } from "../../src/api.ts";
 import { addressKeys } from "../../src/facade/address.ts";
-import { FAILED_PROOFS_BURST } from "../../src/facade/limits.ts";
+import { CONFIG_DEFAULTS } from "../../src/config.ts";
+import { ADDRESS_REQUESTS_BURST_SHARE, FAILED_PROOFS_BURST } from "../../src/facade/limits.ts";
 import { READINESS_KEPT_MS } from "../../src/facade/public-routes.ts";
 import { openFacade } from "../../src/facade/server.ts";
 import { NetworkError } from "../../src/ports/network.ts";
 import type { Route } from "../../src/facade/route.ts";
+import { handshake } from "./client.ts";
 import { Described } from "./described.ts";
 import { clock, OPERATOR_TOKEN, send, ServedRegistry, TestRegistry, type Received, type Sending } from "./harness.ts";
 import { TestClock } from "./test-clock.ts";
@@ -67,6 +70,55 @@ describe("the facade: HTTP", () => {
     for (const path of ["/healthz", "/readyz"]) assert.equal((await ask({ path })).status, 200);
     const head = await ask({ method: "HEAD", path: "/federation/public" });
     assert.deepEqual([head.status, head.body.length], [200, 0]);
+  });
+
+  it("T17 refuses a request that names two hosts, whatever it asks for", async () => {
+    const over1 = async (target: string, ...hosts: string[]): Promise<string> => {
+      const socket = await handshake(server.facade.port, { tls: { ALPNProtocols: ["http/1.1"] } });
+      socket.write(`GET ${target} HTTP/1.1\r\n${hosts.map((host) => `Host: ${host}\r\n`).join("")}Connection: close\r\n\r\n`);
+      let text = "";
+      for await (const chunk of socket.setEncoding("utf8")) text += chunk;
+      return `${text.slice(9, 12)} ${/problem:(\w+)/.exec(text)?.[1]}`;
+    };
+    for (const path of ["/federation/public", "/healthz", "/nothing"]) {
+      assert.equal(await over1(path, "a.example", "b.example"), "400 bad_header", path);
+      assert.equal(await over1(path, "a.example", "a.example"), "400 bad_header", path);
+      assert.equal(await over1(`https://b.example${path}`, "a.example"), "400 bad_header", path);
+      const over2 = await ask({ path, headers: { ":authority": "a.example", host: "b.example" } });
+      assert.deepEqual([over2.status, over2.problem?.code], [400, "bad_header"], path);
+    }
+    assert.equal(await over1("/healthz", "a.example"), "200 undefined");
+    assert.equal(await over1("https://A.example/healthz", "a.example"), "200 undefined");
+    assert.equal((await ask({ path: "/healthz", headers: { ":authority": "a.example", host: "a.example" } })).status, 200);
+  });
+
+  it("T16 refuses a body where none means anything, and what only might have had one is served", async () => {
+    for (const method of ["GET", "HEAD"]) {
+      const { status } = await ask({ method, path: "/healthz", body: "x" });
+      assert.equal(status, 413, method);
+    }
+    assert.equal((await ask({ path: "/healthz", body: "" })).status, 200);
+    const socket = await handshake(server.facade.port, { tls: { ALPNProtocols: ["http/1.1"] } });
+    socket.write("GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx");
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    assert.match(answer.toString(), /^HTTP\/1\.1 413 /);
+    socket.destroy();
+  });
+
+  it("limits the requests of one address, and nobody else's", async () => {
+    const { requestsPerAddressPerMinuteMax } = CONFIG_DEFAULTS;
+    const burst = Math.ceil(requestsPerAddressPerMinuteMax * ADDRESS_REQUESTS_BURST_SHARE);
+    const session = server.connect(undefined, { address: "127.66.6.1" });
+    const read = { path: "/.well-known/agent-registry.json" };
+    let answer = await send(session, read);
+    let served = 0;
+    // Some come back while it is asked.
+    for (; answer.status === 200 && served < 2 * burst; served++) answer = await send(session, read);
+    assert.deepEqual([answer.status, answer.problem?.code], [429, "too_many_requests"]);
+    assert.match(String(answer.headers["retry-after"]), /^[1-9]\d*$/);
+    assert.ok(served >= burst, `${served} served`);
+    assert.equal((await send(server.connect(undefined, { address: "127.66.6.2" }), read)).status, 200);
+    assert.equal((await send(session, { path: "/healthz" })).status, 200);
   });
 
   it("says when it is not ready, and why", async () => {

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { ClientHttp2Session } from "node:http2";
 import { request as httpsRequest, Agent as HttpsAgent } from "node:https";
-import type { ConnectionOptions, TLSSocket } from "node:tls";
+import { connect as connectTcp } from "node:net";
+import tls, { type ConnectionOptions, type TLSSocket } from "node:tls";
 import { Agent, request as undiciRequest } from "undici";
 import { z } from "zod";
 import type { Route } from "../../src/facade/route.ts";
@@ -87,9 +88,13 @@ describe("the facade: sessions and certificates", () => {
     if (!socket.destroyed) await once(socket, "close");
   });
 
-  it("T6 no TLS session is resumed", async () => {
+  it("T6 no TLS session is resumed, also after a rotation", async () => {
     const server = await start();
-    for (const maxVersion of ["TLSv1.2", "TLSv1.3"] as const) {
+    for (const maxVersion of ["TLSv1.2", "TLSv1.3", "rotate", "TLSv1.2", "TLSv1.3"] as const) {
+      if (maxVersion === "rotate") {
+        await server.registry.credentials.rotate();
+        continue;
+      }
       const tickets: Buffer[] = [];
       const first = await handshake(server, { maxVersion, onSession: (session) => tickets.push(session) });
       const session = tickets.at(-1) ?? first.getSession();
@@ -133,10 +138,27 @@ describe("the facade: sessions and certificates", () => {
     isRotating = false;
     await Promise.all(load);
     assert.equal(serials.size, 11);
-    const old = await handshake(server, { maxVersion: "TLSv1.2" });
-    assert.equal(old.getProtocol(), "TLSv1.2", "a rotation keeps the lowest version");
-    await assert.rejects(handshake(server, { minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "ALL@SECLEVEL=0" }));
     await Promise.all(agents.map((agent) => agent.close()));
+  });
+
+  it("T4 a rotation keeps the lowest version, whatever the process takes by default", async () => {
+    const { DEFAULT_MIN_VERSION, DEFAULT_CIPHERS } = tls;
+    tls.DEFAULT_MIN_VERSION = "TLSv1";
+    // The library's own security level would refuse them for their hashes.
+    tls.DEFAULT_CIPHERS = "ALL@SECLEVEL=0";
+    try {
+      const server = await start();
+      for (let rotations = 0; rotations < 2; rotations++) {
+        const old = await handshake(server, { maxVersion: "TLSv1.2" });
+        assert.equal(old.getProtocol(), "TLSv1.2");
+        old.destroy();
+        const older = handshake(server, { minVersion: "TLSv1", maxVersion: "TLSv1.1" });
+        await assert.rejects(older, { code: "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION" });
+        await server.registry.credentials.rotate();
+      }
+    } finally {
+      Object.assign(tls, { DEFAULT_MIN_VERSION, DEFAULT_CIPHERS });
+    }
   });
 
   it("serves the web's certificate to who names the domain, and the SVID to all others, also after a rotation", async () => {
@@ -189,6 +211,20 @@ describe("the facade: sessions and certificates", () => {
     assert.ok(kept.socket.destroyed || kept.socket.readableEnded || (await once(kept.socket, "close")));
     await server.facade.close();
   });
+
+  for (const protocol of ["h2", "http/1.1"]) {
+    it(`T22 closes although somebody ends a handshake later, and then goes on asking (${protocol})`, async () => {
+      const server = await ServedRegistry.start();
+      const tcp = connectTcp({ host: "127.0.0.1", port: server.facade.port });
+      await once(tcp, "connect");
+      // It is accepted before this one.
+      await send(server.connect(), { path: "/healthz" });
+      const closed = server.facade.close();
+      const late = tls.connect({ socket: tcp, rejectUnauthorized: false, ALPNProtocols: [protocol] });
+      late.on("error", () => undefined).resume();
+      await Promise.all([closed, once(tcp, "close")]);
+    });
+  }
 
   it("closes although an answer never comes", async () => {
     const server = await ServedRegistry.start({ routes: [new Holding().route] });
