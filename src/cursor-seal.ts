@@ -1,26 +1,29 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { CatalogPage, PageRequest } from "../protocols/http/catalog-page.ts";
-import type { Random } from "./ports/random.ts";
+import { utf8 } from "../protocols/lib/bytes.ts";
 
-const KEY_BYTES = 32;
 const TAG_BYTES = 16;
 /** Stands in no base64url. */
 const SEPARATOR = ".";
+/** A domain prefix with nothing behind it: nobody else has a use for this signature. */
+const CURSOR_KEY_DOMAIN = utf8("theprotocol/cursor-key/v1\0");
 
 /**
- * Marks the cursors that leave this process as its own, so that nothing but the rest of a walk that was begun here passes for one
+ * Marks the cursors that leave this registry as its own, so that nothing but the rest of a walk that was begun here passes for one
  * (T25). What follows the cursor is HMAC-SHA-256, cut to 16 bytes, over asker, base of the request, and cursor, by which the walk's
- * version and the key that it continues at. The key is the process's own and kept nowhere: a restart ends all walks.
+ * version and the key that it continues at. The key is a signature that is shown to nobody (Ed25519 makes the same one each time),
+ * so that a walk goes on after a restart.
  *
  * How often one cursor is used is not bounded: that would take memory for every walk, while each use costs its asker as much of the
  * budgets of continuations and of pages as another page of a large catalogue, which one request may ask for as well.
  */
 export class CursorSeal {
-  readonly #random: Random;
+  readonly #sign: (bytes: Uint8Array) => Uint8Array;
   #key: Uint8Array | undefined;
 
-  constructor(random: Random) {
-    this.#random = random;
+  /** @param sign by the registry's key */
+  constructor(sign: (bytes: Uint8Array) => Uint8Array) {
+    this.#sign = sign;
   }
 
   /**
@@ -43,7 +46,7 @@ export class CursorSeal {
   }
 
   #sealed(cursor: string, { baseRoot, lastSyncMs }: PageRequest, asker: string): string {
-    this.#key ??= this.#random.bytes(KEY_BYTES);
+    this.#key ??= this.#sign(CURSOR_KEY_DOMAIN);
     const base = baseRoot === undefined ? null : Buffer.from(baseRoot).toString("hex");
     const tag = createHmac("sha256", this.#key).update(JSON.stringify([asker, base, lastSyncMs ?? null, cursor]));
     return `${cursor}${SEPARATOR}${tag.digest().subarray(0, TAG_BYTES).toString("base64url")}`;

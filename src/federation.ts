@@ -9,7 +9,6 @@ import { CursorSeal } from "./cursor-seal.ts";
 import type { FederationNode, KnownRegistry, OwnVersion } from "./federation-api.ts";
 import type { MembershipMessage } from "./membership/messages.ts";
 import type { Clock } from "./ports/clock.ts";
-import type { Random } from "./ports/random.ts";
 import type { Introduction } from "../protocols/http/introduction-documents.ts";
 import { RequestLimiter } from "./replication/limiter.ts";
 
@@ -20,7 +19,7 @@ export const CONTINUATIONS_PER_PEER_PER_MINUTE_MAX = 1_200;
 
 export interface FederationParts {
   readonly clock: Clock;
-  readonly random: Random;
+  readonly sign: (bytes: Uint8Array) => Uint8Array;
   readonly catalog: ActorRef<CatalogMessage>;
   readonly membership: ActorRef<MembershipMessage>;
   /** The budget that libp2p counts on, too. */
@@ -34,8 +33,8 @@ export interface FederationParts {
 
 /** The questions of other registries that come over HTTP, put to the actors. */
 export function federationOf(parts: FederationParts): FederationNode {
-  const { clock, random, catalog, membership, limiter, followed, version, versionListeners } = parts;
-  const cursors = new CursorSeal(random);
+  const { clock, sign, catalog, membership, limiter, followed, version, versionListeners } = parts;
+  const cursors = new CursorSeal(sign);
   const continuations = new RequestLimiter(CONTINUATIONS_PER_PEER_PER_MINUTE_MAX);
   const asked = <R>(make: (reply: Reply<R>) => MembershipMessage): Promise<R> => answered(membership.ask(make, ANSWER_MS));
   return {

@@ -211,7 +211,7 @@ export async function createNode(ports: NodePorts, options: NodeOptions): Promis
     if (version !== undefined) membership.tell({ type: "published", version });
     const followed = new Set(typeof options.follow === "string" ? [] : options.follow);
     const federation = federationOf({
-      ...{ clock, random, catalog, membership, limiter, followed },
+      ...{ clock, sign, catalog, membership, limiter, followed },
       ...{ version: () => version, versionListeners },
     });
     const operations = new Operations({

@@ -177,8 +177,8 @@ describe("following over HTTP", () => {
     [4, "many"],
   ] as const)
     for (const base of ["the beginning", "its version"])
-      it(`begins anew from ${base} after the home was started again when ${what} changes had come`, () =>
-        scene(`restarted at ${at} from ${base}`, async ({ home, web, follow }) => {
+      it(`begins anew from ${base} where its cursor is refused when ${what} changes had come`, () =>
+        scene(`refused at ${at} from ${base}`, async ({ home, web, follow }) => {
           await home.put(...names("agent", 4_500));
           const follower = follow();
           follower.reach();
@@ -190,7 +190,11 @@ describe("following over HTTP", () => {
           web.before = async (count) => {
             if (count !== from + at) return;
             await home.mutate(...names("agent", 50).map((name) => ({ op: "delete" as const, did: didOf(home, name) })));
-            await home.restart();
+            const { serve } = web;
+            web.serve = () => {
+              web.serve = serve;
+              return Promise.resolve("bad_cursor");
+            };
           };
           await follower.sync();
           await assertSame(follower, home);
@@ -199,6 +203,22 @@ describe("following over HTTP", () => {
           assert.deepEqual([renewed?.cursor, renewed?.baseRoot], [undefined, first?.baseRoot]);
           assert.equal(web.asked.length, from + at + 5);
         }));
+
+  it("goes on where it stands after the home was started again", () =>
+    scene("restarted", async ({ home, web, follow }) => {
+      await home.put(...names("agent", 4_500));
+      const follower = follow();
+      follower.reach();
+      web.before = async (count) => {
+        if (count === 3) await home.restart();
+      };
+      await follower.sync();
+      await assertSame(follower, home);
+      assert.deepEqual(
+        web.asked.map(({ cursor }) => cursor !== undefined),
+        [false, true, true, true, true],
+      );
+    }));
 
   it("begins anew a few times only where every cursor is refused", () =>
     scene("forgetful", async ({ home, web, follow }) => {

@@ -157,7 +157,7 @@ export class Home {
       name: "catalog",
       create: (context) => new CatalogActor(options, context),
     });
-    return [system, actor, new CursorSeal(ports.random)];
+    return [system, actor, new CursorSeal(options.sign)];
   }
 }
 
