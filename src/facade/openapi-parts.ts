@@ -27,10 +27,10 @@ export const ANSWER_HEADERS: Readonly<Record<AnswerHeader, HeaderDescription>> =
   "WWW-Authenticate": text("Bearer, where the operator's token would be taken"),
   RateLimit: text("What is left of the sender's budget, to a registry that was counted (draft-ietf-httpapi-ratelimit-headers)"),
   "RateLimit-Policy": text("The sender's budget, to a registry that was counted"),
-  "Content-Digest": { ...DIGEST, description: `${DIGEST.description}, to a registry that has shown its certificate` },
-  "X-Registry-ID": text("DID of this registry, to a registry that has shown its certificate", REGISTRY_DID),
+  "Content-Digest": { ...DIGEST, description: `${DIGEST.description}, to a registry that has shown its certificate and signed` },
+  "X-Registry-ID": text("DID of this registry, to a registry that has shown its certificate and signed", REGISTRY_DID),
   "X-Registry-Signature": text(
-    "Ed25519 over status, digest and the request's signature, to a registry that has shown its certificate",
+    "Ed25519 over status, digest and the request's signature, to a registry that has shown its certificate and signed",
   ),
 };
 

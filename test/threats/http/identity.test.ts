@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { KeyObject, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import type { ConnectionOptions } from "node:tls";
-import { ExtendedKeyUsage, KeyUsageFlags } from "@peculiar/x509";
+import { ExtendedKeyUsage, Extension, KeyUsageFlags } from "@peculiar/x509";
 import { encodeBundle } from "../../../protocols/bundle/bundle.ts";
 import { INTRODUCTION_PATH } from "../../../protocols/http/introduction-documents.ts";
-import { forgeAuthority, forgeLeaf, type Forged, type Parts } from "../../identity/forge.ts";
+import { ecKeys, forgeAuthority, forgeLeaf, type Forged, type Parts } from "../../identity/forge.ts";
 import { handshake, tlsTo, type Presented } from "../../facade/client.ts";
-import { validFor } from "../../facade/registry-documents.ts";
+import { leafOf, validFor } from "../../facade/registry-documents.ts";
 import { Foreign, sendShed } from "./foreign.ts";
 import { sharedRegistry, type RegistryProcess } from "./process.ts";
 
@@ -53,6 +53,12 @@ describe("threats over HTTP: certificates", () => {
     other.close();
   });
 
+  it("T1 a certificate that a registry issued to an agent does not speak as the registry", async () => {
+    const agents = await leafOf(peer.identity, peer.authority, validFor(HOUR_MS), "/agent/x");
+    assert.deepEqual((await asked(peer, agents)).slice(0, 2), [403, "wrong_identity"]);
+    await taken(peer);
+  });
+
   it("T2 malformed SVIDs are refused, each for its own reason", async () => {
     const { trustDomain, spiffeId } = peer.identity;
     const forger = await Foreign.create("forger");
@@ -62,7 +68,7 @@ describe("threats over HTTP: certificates", () => {
     const introduced = forger.announcement(target, forger.describe({ bundle }));
     assert.equal((await sendShed(forger.connect(target, { present: good }), introduced)).status, 200);
     assert.equal((await asked(forger, good))[0], 200, "a well-made one of this authority is taken");
-    const { digitalSignature, keyCertSign } = KeyUsageFlags;
+    const { digitalSignature, keyCertSign, cRLSign } = KeyUsageFlags;
     const own = forger.identity.spiffeId;
     const uri = (value: string): { type: "url"; value: string } => ({ type: "url", value });
     const cases: readonly (readonly [reason: string, id: string, parts: Parts])[] = [
@@ -74,9 +80,12 @@ describe("threats over HTTP: certificates", () => {
       ["wrong_trust_domain", own, { names: [uri(`spiffe://${trustDomain}/registry/forger`)] }],
       ["is_authority", own, { isAuthority: true, usage: keyCertSign | digitalSignature }],
       ["bad_key_usage", own, { usage: digitalSignature | keyCertSign }],
+      ["bad_key_usage", own, { usage: digitalSignature | cRLSign }],
       ["bad_key_usage", own, { usage: null }],
       ["bad_key_usage", own, { usageIsCritical: false }],
       ["bad_key_usage", own, { extendedUsage: [ExtendedKeyUsage.clientAuth] }],
+      ["wrong_key", own, { keys: await ecKeys("P-384") }],
+      ["malformed", own, { more: [new Extension("1.3.6.1.4.1.55555.1", true, Buffer.of(5, 0))] }],
     ];
     for (const [reason, id, parts] of cases) {
       const presented = await forged(authority, id, parts);

@@ -38,6 +38,12 @@ describe("threats over HTTP: signed requests", () => {
     return { ...request, headers: { ...request.headers, ...headers }, ...(body && { body }) };
   }
 
+  /** @throws ProtocolError unless `answer` is signed as the one to `request` */
+  function verify(request: Sending, { status, body, headers }: Received): void {
+    const requestSignature = fromBase64(request.headers?.[SIGNATURE] as string);
+    verifyResponse({ status, body, requestSignature }, rawHeadersOf(headers as never), target.did);
+  }
+
   async function assertRefused(request: Sending, status: number, code: string, about?: string): Promise<void> {
     const answer = await ask(request);
     assert.deepEqual([answer.status, answer.problem?.code], [status, code], about ?? answer.body.toString());
@@ -49,8 +55,7 @@ describe("threats over HTTP: signed requests", () => {
     for (const status of [200, 401]) {
       const answer = await ask(request);
       assert.equal(answer.status, status);
-      const requestSignature = fromBase64(request.headers?.[SIGNATURE] as string);
-      verifyResponse({ status, body: answer.body, requestSignature }, rawHeadersOf(answer.headers as never), target.did);
+      verify(request, answer);
     }
   });
 
@@ -122,14 +127,16 @@ describe("threats over HTTP: signed requests", () => {
 
   it("T15 whichever field or byte of a signed request is changed, it is refused, and its nonce is not used up", async () => {
     const request = peer.sign(target, { path: INTRODUCTION_PATH, body: peer.announcement(target).body as Uint8Array });
+    const read = peer.signedRead(target);
     const codes = new Map<string, number>();
     const count = async (one: Sending): Promise<void> => {
-      const { status, problem } = await ask(one, peer);
+      const answer = await ask(one, peer);
+      const { status, problem } = answer;
       assert.notEqual(status, 200, JSON.stringify(one.headers));
+      assert.throws(() => verify(read, answer), "nobody can show it as the answer to the request that was signed");
       const code = String(problem?.code);
       codes.set(code, (codes.get(code) ?? 0) + 1);
     };
-    const read = peer.signedRead(target);
     await count({ ...read, path: `${read.path}?a=1` });
     await count({ ...read, method: "HEAD" });
     await count({ ...read, path: INTRODUCTION_PATH, method: "POST", body: "{}" });
