@@ -246,6 +246,9 @@ async function read({ request, cursor }: Asked, draft: Draft): Promise<CatalogPa
       ...(multiproof !== undefined && { multiproof }),
       ...(logLeaves !== undefined && { logLeaves }),
     };
+  } catch (error) {
+    if (isRottenTombstone(error, draft)) return "unknown_base";
+    throw error;
   } finally {
     await snapshot.close();
   }
@@ -266,6 +269,13 @@ function written(record: Uint8Array | undefined, base: number): PageChange {
 function deleted(tombstone: Uint8Array | undefined): PageChange | undefined {
   const did = tombstone && tombstoneDid(tombstone);
   return did === undefined ? undefined : { op: "delete", did };
+}
+
+/** It names its agent no more, and comes back from nobody; whoever asks from the beginning does not need it. */
+function isRottenTombstone(error: unknown, draft: Draft): boolean {
+  if (!(error instanceof StoreError) || error.code !== "damaged") return false;
+  const { key: row } = error;
+  return row !== undefined && draft.keys.some((key, i) => draft.present[i] !== true && equal(rowAt(draft, key, i), row));
 }
 
 interface Synced {

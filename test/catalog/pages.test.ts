@@ -320,4 +320,17 @@ describe("catalogue: pages", () => {
     await after.mutate(put("acme/c"));
     assert.deepEqual(ops([await page(after, { baseRoot: base })]), [`create ${did("acme/c")}`]);
   });
+
+  it("T45 asks for a new beginning where the name of a deleted agent has rotted", async () => {
+    const disk = new MemoryStore();
+    const bench = new Bench({ store: checksummed(disk) });
+    await quiet();
+    await bench.mutate(put("acme/a"), put("acme/b"), put("acme/c"));
+    const baseRoot = root(bench);
+    await bench.mutate({ op: "delete", did: did("acme/a") }, { op: "delete", did: did("acme/b") });
+    assert.ok(disk.flipBit(rowKey(OWN_CATALOGUE, "tombstone", keyOf(did("acme/b"))), 40));
+    assert.equal(await ask(bench, { baseRoot }), "unknown_base");
+    assert.deepEqual(ops(await walk(bench)), [`create ${did("acme/c")}`]);
+    bench.stop();
+  });
 });
