@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { devNull } from "node:os";
 import { join } from "node:path";
 import type { AgentPage, Status } from "../../src/api.ts";
 import { sampleAgents } from "../../src/cli/dev/sample.ts";
@@ -149,7 +150,9 @@ describe("e2e commands (real processes)", function () {
     it("`npm start` runs one registry in an empty data directory, Ctrl-C ends it", async () => {
       const dataDir = join(site.directory, "data");
       const npm = process.env["npm_execpath"];
-      const [command, argv]: [string, string[]] = npm === undefined ? ["npm", ["start"]] : [process.execPath, [npm, "start"]];
+      // A checkout may have settings of its own in .env.
+      const start = ["start", "--", "--env-file", devNull];
+      const [command, argv]: [string, string[]] = npm === undefined ? ["npm", start] : [process.execPath, [npm, ...start]];
       const started = site.spawn(command, argv, { cwd: ROOT, environment: { REGISTRY_DATA_DIR: dataDir }, group: true });
       await bannerOf(started);
       const status = (await site.run(["status", "--data-dir", dataDir, "--json"])).json<Status>();

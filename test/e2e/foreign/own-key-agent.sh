@@ -1,6 +1,7 @@
 #!/bin/sh
 # An agent with a key of its own registers, changes, removes and registers itself again, with openssl and curl alone
-# (protocols/http/rest.md, "An agent with a key of its own"). node only spells the DID and reads JSON.
+# (protocols/http/rest.md, "An agent with a key of its own"). node only spells the DID and reads JSON. CACERT has the registry's
+# authorities in PEM, as `registry id --certificates --json` gives them and signed-curl.sh writes them.
 set -e
 URL=${URL:-https://localhost:8443} CACERT=${CACERT:-authority.pem}
 ask() { curl --silent --show-error --cacert "$CACERT" --output answer --dump-header headers --write-out '%{http_code}\n' "$@"; }
