@@ -28,6 +28,8 @@ import type { Store } from "./ports/store.ts";
 export const LIST_ROWS_MAX = 4_096;
 /** Record bytes of one page; the record that exceeds it is its last. */
 export const LIST_BYTES_MAX = 8_388_608;
+/** DIDs that the refusal of a name of several agents lists; of the others it gives the number. */
+export const NAMESAKES_LISTED_MAX = 16;
 
 export interface AgentReadingParts {
   readonly identity: RegistryIdentity;
@@ -52,7 +54,7 @@ interface Claims {
   readonly lasting: boolean;
 }
 
-/** Finds agents in all catalogues that we hold, our own and the replicas. */
+/** Finds agents in all catalogues that we hold, our own and the replicas. A name of our own catalogue is ours, whoever else has it. */
 export class AgentReading {
   readonly #parts: AgentReadingParts;
 
@@ -60,12 +62,12 @@ export class AgentReading {
     this.#parts = parts;
   }
 
-  /** Every home's claim to the agent; the winner is shown. @throws NodeError `invalid` for a name of several agents */
+  /** Every home's claim to the agent; the winner is shown. @throws NodeError `invalid` for a name that several others have */
   async resolve(didOrName: string): Promise<Resolved | undefined> {
     return pick(await this.#search(didOrName));
   }
 
-  /** The record that is shown, as `AgentCache` keeps it. @throws NodeError `invalid` for a name of several agents */
+  /** The record that is shown, as `AgentCache` keeps it. @throws NodeError `invalid` for a name that several others have */
   async find(didOrName: string): Promise<Found> {
     const claims = await this.#search(didOrName);
     const { lasting } = claims;
@@ -141,25 +143,25 @@ export class AgentReading {
   }
 
   #search(didOrName: string): Promise<Claims> {
-    return isDid(didOrName) ? this.#claims(() => keyOf(didOrName)) : this.#byName(didOrName);
+    return isDid(didOrName) ? this.#claims(this.#homes(), () => keyOf(didOrName)) : this.#byName(didOrName);
   }
 
   async #byName(name: string): Promise<Claims> {
     const { identity, store } = this.#parts;
     const row = await store.get(rowKey(OWN_CATALOGUE, "name", nameKey(name)));
-    const found = await this.#claims((home) => (home === identity.did && row !== undefined ? row : mintedKey(home, name)));
-    const dids = new Set(found.held.map(({ record }) => record.did));
-    if (dids.size > 1) {
-      const list = [...dids].join(", ");
-      throw new NodeError("invalid", `several registries have an agent called "${name}": name one by its DID (${list})`);
-    }
-    return found;
+    const own = await this.#claims([identity.did], (home) => row ?? mintedKey(home, name));
+    // Others are not even asked: whoever uses a name of ours would make our agent unreachable by it.
+    if (own.held.length > 0) return own;
+    const found = await this.#claims(this.#parts.followed(), (home) => mintedKey(home, name));
+    const dids = [...new Set(found.held.map(({ record }) => record.did))];
+    if (dids.length > 1) throw ambiguousName(name, dids);
+    return { held: found.held, lasting: own.lasting && found.lasting };
   }
 
-  async #claims(keyAt: (home: string) => Uint8Array | undefined): Promise<Claims> {
+  async #claims(homes: readonly string[], keyAt: (home: string) => Uint8Array | undefined): Promise<Claims> {
     let lasting = true;
     const held = await Promise.all(
-      this.#homes().map(async (home): Promise<HeldClaim[]> => {
+      homes.map(async (home): Promise<HeldClaim[]> => {
         const key = keyAt(home);
         if (key === undefined) return [];
         const stored = await this.#get(home, key);
@@ -180,6 +182,13 @@ function pick({ held }: Claims): Resolved | undefined {
   if (winner === undefined) return undefined;
   const withBytes = claims as readonly HeldClaim[];
   return { winner: winner as HeldClaim, others: withBytes.filter((claim) => claim !== winner) };
+}
+
+function ambiguousName(name: string, dids: readonly string[]): NodeError {
+  const more = dids.length - NAMESAKES_LISTED_MAX;
+  const list = dids.slice(0, NAMESAKES_LISTED_MAX).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  const help = `name one by its DID: ${list}`;
+  return new NodeError("invalid", `several other registries, and not this one, have an agent called "${name}"; ${help}`);
 }
 
 /** Where a home holds the agent whose DID spells this name; `undefined` when no DID can. */

@@ -10,7 +10,10 @@ export interface RegistryNode {
 
   /** Writes to our own catalogue, in order. Resolves once all that was accepted is durable and signed. */
   mutate(mutations: readonly Mutation[]): Promise<MutationResult[]>;
-  /** The agent by DID, or by `humanReadableId` when exactly one home holds it, as the best claim of all homes that we hold. */
+  /**
+   * The agent by DID, as the best claim of all homes that we hold; or by `humanReadableId`: ours, else that of the only home that
+   * holds one. @throws NodeError `invalid` for a name that is not ours and that several others have
+   */
   getAgent(didOrName: string): Promise<AgentView | undefined>;
   /** Record with its proof as one JSON document for `verifyProofDocument`. @throws NodeError `not_found`, `not_provable` */
   proveAgent(didOrName: string): Promise<Record<string, unknown>>;
@@ -45,7 +48,7 @@ export interface RegistryNode {
 export interface AgentReader {
   /**
    * The record of `getAgent` as bytes, without its other claims; from memory while nothing that we hold has changed.
-   * @throws NodeError `invalid` for a name of several agents, `damaged` while a record of it cannot be read
+   * @throws NodeError `invalid` for a name that is not ours and that several others have, `damaged` while a record of it cannot be read
    */
   readAgent(didOrName: string): Promise<AgentDocument | undefined>;
   /** The record of the agent in our own catalogue, whoever's claim is shown. @throws NodeError `damaged` */

@@ -49,8 +49,16 @@ describe("facade: reading agents", () => {
         assert.equal((await api.ask("GET", `${pathOf(nobody)}/proof`)).status, 404);
       }
       await b.add("one");
-      const several = await api.ask("GET", "/agents/test%2Fone");
-      assert.deepEqual([several.status, several.code], [400, "invalid"], "a name of two agents");
+      const ours = await api.ask("GET", "/agents/test%2Fone");
+      assert.deepEqual([ours.status, ours.headers["x-registry-home"]], [200, b.did], "a name of ours means our agent");
+      const proof = verifyProofDocument((await api.ask("GET", "/agents/test%2Fone/proof")).text);
+      assert.deepEqual([proof.ok, proof.registry], [true, b.did], proof.problems.join());
+      const c = await world.start("c", { peers: [a, b] });
+      await world.synced(c, a);
+      await world.synced(c, b);
+      const several = await Api.over(world, c).ask("GET", "/agents/test%2Fone");
+      assert.deepEqual([several.status, several.code], [400, "invalid"], "a name of two agents, neither of them ours");
+      for (const node of [a, b]) assert.ok(several.detail?.includes(minted(node, "one")), several.detail);
     });
   });
 

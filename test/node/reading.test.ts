@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { valueOf } from "../../protocols/lib/hash.ts";
 import { AgentCache, CACHED_AGENTS_MAX, CACHED_BYTES_MAX, Generation, type Found } from "../../src/agent-cache.ts";
-import type { AgentDocument } from "../../src/api.ts";
+import { NAMESAKES_LISTED_MAX } from "../../src/agent-reading.ts";
+import type { AgentDocument, NodeError } from "../../src/api.ts";
 import { SETTLE_MS } from "../../src/node.ts";
 import { SMALL_CHANGES_MAX } from "../../src/replication/session.ts";
 import { encodeRecord } from "../../protocols/record/codec.ts";
@@ -45,6 +46,57 @@ describe("reading agents", () => {
       assert.equal((await a.node.readAgent("test/one"))?.hash, first.hash);
       assert.equal(await a.node.readAgent("did:web:nobody.example"), undefined);
       for (const odd of ["", "/", "a//b", "é".repeat(200), "\ud800"]) assert.equal(await a.node.readAgent(odd), undefined);
+    });
+  });
+
+  it("takes a name of ours for our own agent, whoever else has it, until it is deleted", async () => {
+    const world = new World("namesakes");
+    await world.run(async () => {
+      const [a, b, home] = [await world.start("a"), await world.start("b"), await world.start("home")];
+      await home.node.mutate([{ op: "put", agent: agent("wandering", { did: "did:web:agent.example" }) }]);
+      await home.add("one");
+      for (const other of [a, b]) {
+        await other.add("one", "wandering", "elsewhere");
+        await home.node.addPeer(other.address);
+        await world.synced(home, other);
+      }
+      for (const name of ["test/one", "test/wandering"]) {
+        const view = await home.node.getAgent(name);
+        assert.deepEqual([view?.home.did, view?.home.own], [home.did, true], name);
+        assert.equal((await home.node.readAgent(name))?.home, home.did, name);
+        const { record } = (await home.node.proveAgent(name)) as { record: { registry: string } };
+        assert.equal(record.registry, home.did, name);
+      }
+      const dids = await Promise.all([a, b].map((node) => didOf(node, "one")));
+      await home.remove(await didOf(home, "one"));
+      for (const ask of [home.node.getAgent, home.node.readAgent, home.node.proveAgent]) {
+        await assert.rejects(ask("test/one"), (error: NodeError) => {
+          assert.equal(error.code, "invalid");
+          assert.ok(
+            dids.every((did) => error.message.includes(did)),
+            error.message,
+          );
+          return true;
+        });
+      }
+    });
+  });
+
+  it("lists a bounded number of the agents that have a name which is not ours", async () => {
+    const world = new World("many namesakes");
+    await world.run(async () => {
+      const home = await world.start("home");
+      for (const name of names("other", NAMESAKES_LISTED_MAX + 2)) {
+        const other = await world.start(name);
+        await other.add("one");
+        await home.node.addPeer(other.address);
+        await world.synced(home, other);
+      }
+      await assert.rejects(home.node.readAgent("test/one"), ({ message }: NodeError) => {
+        assert.equal(message.match(/did:[a-z]+:/g)?.length, NAMESAKES_LISTED_MAX, message);
+        assert.match(message, / and 2 more$/);
+        return true;
+      });
     });
   });
 

@@ -48,7 +48,9 @@ export const agentInputDocument: z.ZodType<AgentDocumentInput> = z
 const didOrName = z.string().min(1).max(DID_LENGTH_MAX);
 
 export const readParams: z.ZodType<{ did: string }> = z.strictObject({
-  did: didOrName.meta({ description: "DID, or a humanReadableId that one agent alone has; percent-encoded" }),
+  did: didOrName.meta({
+    description: "DID, or a humanReadableId: of an agent of this registry, else of the only one that has it; percent-encoded",
+  }),
 });
 
 export const writeParams: z.ZodType<{ did: string }> = z.strictObject({

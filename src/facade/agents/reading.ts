@@ -29,7 +29,7 @@ export function listing({ node, clock }: FacadeContext): (call: Call) => Promise
 
 /**
  * `GET /agents/{did}`: exact record bytes.
- * @throws ProblemError `not_found`; NodeError `invalid` for a name of several agents
+ * @throws ProblemError `not_found`; NodeError `invalid` for a name that several others have
  */
 export async function readAgent({ node }: FacadeContext, { params, headers }: Call): Promise<Answer> {
   const { did } = params as { did: string };
