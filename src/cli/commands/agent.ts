@@ -9,6 +9,7 @@ import { CliError, EXIT } from "../exit.ts";
 import { facts, plain, short, table } from "../text.ts";
 import { importCommand } from "./agent-import.ts";
 import { verifyCommand } from "./agent-verify.ts";
+import { findAgents } from "./find-agents.ts";
 import { readAgent } from "./read-agent.ts";
 
 const LIST_LIMIT_DEFAULT = "50";
@@ -82,7 +83,7 @@ function describeResult(result: Exclude<MutationResult, { outcome: "refused" }>)
 function getCommand(agent: Command, cli: Cli): void {
   agent
     .command("get")
-    .argument("<did|name>", "DID, or a humanReadableId that one registry alone uses")
+    .argument("<did|name>", "DID, or a humanReadableId: of this registry's agent, else of the only one that has it")
     .option("--proof", "print record, inclusion proof, commit and checkpoint as one JSON document for `agent verify`")
     .description("show one agent")
     .action(async (id: string, options: { proof?: boolean }, command: Command) => {
@@ -115,7 +116,7 @@ function describeAgent({ agent, home, claims }: AgentView): string {
 function listCommand(agent: Command, cli: Cli): void {
   agent
     .command("list")
-    .option("--limit <number>", `agents on a page, 1 to ${LIST_LIMIT_MAX}`, LIST_LIMIT_DEFAULT)
+    .option("--limit <number>", `agents to find, 1 to ${LIST_LIMIT_MAX}`, LIST_LIMIT_DEFAULT)
     .option("--cursor <cursor>", "where the page before ended")
     .option("--registry <did>", "only the agents of this registry")
     .option("--capability <path>", "only agents that can do this: translation finds translation/en-fr, too")
@@ -124,10 +125,11 @@ function listCommand(agent: Command, cli: Cli): void {
     .description("list agents, ours first, page by page")
     .action(async (options: ListOptions, command: Command) => {
       const query = listQuery(options);
-      const page = await cli.withNode(command, (client) => client.listAgents(query));
+      const page = await cli.withNode(command, (client) => findAgents(client, query));
       await cli.show(command, page, () => describeList(page));
       if (page.unavailable.length > 0) partial(cli, `${count(page.unavailable.length)} of this page`);
-      if (page.cursor !== null && !isJson(command)) cli.say(`more: --cursor ${page.cursor}`);
+      if (page.cursor === null || isJson(command)) return;
+      cli.say(`${page.agents.length === 0 ? "searched so far: none yet; " : ""}more: --cursor ${page.cursor}`);
     });
 }
 
@@ -149,8 +151,7 @@ function listQuery({ minReputation, ...options }: ListOptions): ListQuery {
 const TITLE_COLUMNS = 40;
 
 function describeList({ agents, cursor }: AgentPage): string {
-  // What one call looks at is bounded: a page may be empty although more follows.
-  if (agents.length === 0) return cursor === null ? "No agents." : "No agents on this page.";
+  if (agents.length === 0) return cursor === null ? "No agents." : "No agents so far.";
   const rows = agents.map((agent) => [
     short(plain(agent.humanReadableId), TITLE_COLUMNS, 0),
     short(plain(agent.capabilities.join(", ")), TITLE_COLUMNS, 0),
