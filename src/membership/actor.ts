@@ -17,7 +17,7 @@ import { DIAL_TICK_MS, Dialler } from "./dialler.ts";
 import { dialledContacts } from "./dialled-contacts.ts";
 import { EvidenceIndex } from "./evidence.ts";
 import { Greeter } from "./greeter.ts";
-import { Introductions } from "./introductions.ts";
+import { ADD_TIMEOUT_MS, Introductions } from "./introductions.ts";
 import { loadMembership, type StoredMembership } from "./load.ts";
 import type { MembershipMessage, MembershipStatus } from "./messages.ts";
 import { Operator } from "./operator.ts";
@@ -66,6 +66,7 @@ export class MembershipActor implements Actor<MembershipMessage> {
     this.#operator = new Operator(options, tasks, this.#members, {
       introductions: () => this.#introductions,
       added: () => this.#dialler.dial(),
+      tryAddress: (member, address, done) => this.#dialler.tryAddress(member, address, ADD_TIMEOUT_MS, done),
       removed: () => {
         this.#reportConnected();
         this.#webContacts.report();

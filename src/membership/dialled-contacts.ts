@@ -2,12 +2,15 @@ import type { ContactProblem, PeerContact } from "../api.ts";
 import type { Clock } from "../ports/clock.ts";
 import { NetworkError } from "../ports/network.ts";
 import { contactProblem, isPassing } from "./contact-problem.ts";
-import { isMet, type Member } from "./table.ts";
+import { isMet, type FailedTrial, type Member } from "./table.ts";
 
 /** Why the newest dial of a member failed, and what the operator can do; `undefined` when it did not. */
 export function dialProblemOf({ dialProblem }: Member): ContactProblem | undefined {
-  if (dialProblem === undefined) return undefined;
-  const { error } = dialProblem;
+  return dialProblem === undefined ? undefined : problemOfDial(dialProblem.error);
+}
+
+/** Why a dial failed, and what the operator can do. */
+export function problemOfDial(error: Error): ContactProblem {
   const code = error instanceof NetworkError ? error.code : undefined;
   if (code === "wrong_peer")
     return contactProblem("wrong_pin", error.message, "correct the peer id, or find out who answers there");
@@ -34,6 +37,18 @@ export function dialledContacts(members: readonly Member[], clock: Clock): PeerC
       lastAttempt: dialProblem === undefined ? null : new Date(dialProblem.atMs).toISOString(),
       nextAttempt: met || dialling ? null : new Date(nextMs).toISOString(),
     };
-    return addresses.map((address) => ({ address, ...common }));
+    return addresses.map((address) => {
+      const trial = met ? member.failedTrials.get(address) : undefined;
+      return trial === undefined ? { address, ...common } : { address, ...common, ...strayed(trial, clock) };
+    });
   });
+}
+
+/** A registry that is met by another way was not found at this address. */
+function strayed({ error, atMs, dueMs }: FailedTrial, clock: Clock): Omit<PeerContact, "address" | "pin" | "did"> {
+  const problem = problemOfDial(error);
+  return {
+    ...{ state: isPassing(problem) ? "unreachable" : "refused", problem, lastAttempt: new Date(atMs).toISOString() },
+    nextAttempt: new Date(clock.now() + Math.max(0, dueMs - clock.monotonic())).toISOString(),
+  };
 }

@@ -23,6 +23,10 @@ export class Dialler extends MembershipPart {
     const due = all.filter(
       (member) => !member.connected && !member.dialling && member.dialAtMs <= nowMs && addressesOf(member).length > 0,
     );
+    this.#retry(
+      all.filter(({ connected, dialling }) => connected && !dialling),
+      lanes.named,
+    );
     due.sort((a, b) => Number(b.configured) - Number(a.configured) || a.dialFailures - b.dialFailures);
     for (const member of due) {
       const lane = member.configured ? "named" : "others";
@@ -32,6 +36,45 @@ export class Dialler extends MembershipPart {
       room -= 1;
       this.#dial(member);
     }
+  }
+
+  /** Tries the addresses of connected members again that led nowhere, one of each member at a time. */
+  #retry(connected: readonly Member[], lanes: number): void {
+    const nowMs = this.options.clock.monotonic();
+    const due = connected.flatMap((member) => {
+      const found = [...member.failedTrials].find(([, { dueMs }]) => dueMs <= nowMs);
+      return found === undefined ? [] : [{ member, address: found[0] }];
+    });
+    for (const { member, address } of due.slice(0, lanes)) this.tryAddress(member, address, DIAL_TIMEOUT_MS, () => undefined);
+  }
+
+  /**
+   * Dials this address of the member alone, also while it is connected by another, and tells what came of it; `undefined` says
+   * that the member is there.
+   */
+  tryAddress(member: Member, address: string, timeoutMs: number, done: (error: Error | undefined) => void): void {
+    const { network, clock } = this.options;
+    const wasDialling = member.dialling;
+    member.dialling = true;
+    this.tasks.task(
+      async (signal) => {
+        using deadline = new AbortAfter(clock, timeoutMs, signal);
+        const target = { peerId: member.peerId, addresses: [address], whileConnected: true };
+        await network.connect(target, { signal: deadline.signal });
+      },
+      (outcome) => {
+        // A dial of all its addresses may have been under way, and says itself when it is over.
+        if (!wasDialling) member.dialling = false;
+        member.failedTrials.delete(address);
+        if (!outcome.ok) {
+          const { error } = outcome;
+          const atMs = clock.now();
+          member.failedTrials.set(address, { error, atMs, dueMs: clock.monotonic() + REDIAL_MS_MAX });
+          if (!member.connected) member.dialProblem = { error, atMs };
+        }
+        done(outcome.ok ? undefined : outcome.error);
+      },
+    );
   }
 
   /** Somebody who was connected is dialled again soon, not all at the same moment. */
@@ -78,13 +121,13 @@ function waitMs(member: Member): number {
 }
 
 /** Where libp2p can dial it. */
-export function addressesOf(member: Member): string[] {
+function addressesOf(member: Member): string[] {
   const { addresses, said } = targetOf(member);
   return [...said, ...addresses];
 }
 
 /** What the operator named is told from what a registry says of itself, which strangers do, too. */
-function targetOf({ peerId, addresses, descriptor, configured }: Member): Required<DialTarget> {
+function targetOf({ peerId, addresses, descriptor, configured }: Member): Required<Omit<DialTarget, "whileConnected">> {
   const withPeer = (texts: readonly string[]): string[] => [
     ...new Set(texts.map((address) => (address.includes("/p2p/") ? address : `${address}/p2p/${peerId}`))),
   ];

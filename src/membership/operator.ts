@@ -4,8 +4,7 @@ import type { Reply } from "../actors/actor.ts";
 import { NodeError, type ContactProblem, type PeerAddition } from "../api.ts";
 import type { StoreOperation } from "../ports/store.ts";
 import { contactProblem } from "./contact-problem.ts";
-import { dialProblemOf } from "./dialled-contacts.ts";
-import { addressesOf } from "./dialler.ts";
+import { dialProblemOf, problemOfDial } from "./dialled-contacts.ts";
 import { ADD_TIMEOUT_MS, type Introductions, type NamedUrl } from "./introductions.ts";
 import type { MembershipOptions } from "./options.ts";
 import { MembershipPart } from "./part.ts";
@@ -26,6 +25,8 @@ const NAMESAKES_SHOWN_MAX = 8;
 export interface OperatorParts {
   readonly introductions: () => Introductions;
   readonly added: () => void;
+  /** Dials one address of a member by itself; `undefined` says that the member is there. */
+  readonly tryAddress: (member: Member, address: string, done: (error: Error | undefined) => void) => void;
   readonly removed: () => void;
 }
 
@@ -87,39 +88,50 @@ export class Operator extends MembershipPart {
     reply: Reply<PeerAddition>,
     done: (did: string, problem: ContactProblem | undefined) => void,
   ): void {
-    const { clock } = this.options;
+    const { clock, isListening } = this.options;
     const untilMs = clock.monotonic() + ADD_TIMEOUT_MS;
     const undo = this.#undo(address);
     const member = this.#tryConfigure(address, (error) => reply.reject(error));
     if (member === undefined) return;
     member.dialProblem = undefined;
-    this.#parts.added();
+    const isGone = (): boolean => this.members.get(member.did) !== member;
+    const gone = (): void => reply.reject(new NodeError("refused", `${member.did} was removed while it was dialled`));
     const look = (): void => {
-      if (this.members.get(member.did) !== member)
-        return reply.reject(new NodeError("refused", `${member.did} was removed while it was dialled`));
+      if (isGone()) return gone();
       if (isMet(member) && member.descriptor !== undefined) return done(member.did, undefined);
       const problem = member.dialling ? undefined : dialProblemOf(member);
-      // Which of several addresses leads to somebody else cannot be told.
-      if (problem?.code === "wrong_pin" && addressesOf(member).length === 1) {
-        undo(member);
-        return reply.reject(new NodeError("refused", `${problem.reason}; ${problem.fix}`));
-      }
       if (problem !== undefined) return done(member.did, problem);
       if (clock.monotonic() >= untilMs) return done(member.did, noAnswer(address));
       this.tasks.later(ADD_LOOK_MS, look);
     };
-    look();
+    const tried = (error: Error | undefined): void => {
+      if (isGone()) return gone();
+      if (error === undefined) return look();
+      const problem = problemOfDial(error);
+      if (problem.code !== "wrong_pin") return done(member.did, isMet(member) ? metElsewhere(problem) : problem);
+      undo(member);
+      reply.reject(new NodeError("refused", `${problem.reason}; ${problem.fix}`));
+    };
+    const start = (): void => {
+      if (isGone()) return gone();
+      if (isListening()) return this.#parts.tryAddress(member, address, tried);
+      if (clock.monotonic() >= untilMs) return done(member.did, noAnswer(address));
+      this.tasks.later(ADD_LOOK_MS, start);
+    };
+    start();
   }
 
   /** What takes back that a registry is named at this address now. */
   #undo(address: string): (member: Member) => void {
     const before = this.members.byPeer(peerIdIn(address));
     const wasConfigured = before?.configured === true;
+    const wasNamed = before?.addresses.includes(address) === true;
     const removed = [...this.#removed].find(([, { peerId }]) => peerId === peerIdIn(address));
     return (member) => {
-      member.addresses = member.addresses.filter((one) => one !== address);
+      if (!wasNamed) member.addresses = member.addresses.filter((one) => one !== address);
+      if (!wasNamed) member.failedTrials.delete(address);
       member.configured = wasConfigured;
-      if (before === undefined) this.members.remove(member.did);
+      if (before === undefined && !isMet(member)) this.members.remove(member.did);
       if (removed !== undefined) this.#removed.set(...removed);
     };
   }
@@ -255,6 +267,10 @@ export class Operator extends MembershipPart {
 /** What stands where a multiaddr has its peer id. */
 function peerIdIn(address: string): string {
   return address.slice(address.lastIndexOf("/p2p/") + "/p2p/".length);
+}
+
+function metElsewhere(problem: ContactProblem): ContactProblem {
+  return { ...problem, reason: `${problem.reason}; it is met already, by another way` };
 }
 
 function noAnswer(address: string): ContactProblem {

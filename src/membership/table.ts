@@ -39,6 +39,8 @@ export interface Member {
   dialAtMs: number;
   /** Why the newest dial failed, and when, by the wall clock; `undefined` when it did not. */
   dialProblem: { readonly error: Error; readonly atMs: number } | undefined;
+  /** By address of the operator: why it failed when it was tried by itself. It is tried again while the registry is connected. */
+  readonly failedTrials: Map<string, FailedTrial>;
   /** Probes in a row that had no answer. */
   probeFailures: number;
   /** Whether hellos were exchanged on this connection, or are about to be. */
@@ -47,6 +49,14 @@ export interface Member {
   heard: boolean;
   helloFailures: number;
   readonly web: WebContact;
+}
+
+export interface FailedTrial {
+  readonly error: Error;
+  /** When, by the wall clock. */
+  readonly atMs: number;
+  /** When it is due again, by our monotonic time. */
+  readonly dueMs: number;
 }
 
 /** How a registry is met whose libp2p addresses lead nowhere. */
@@ -105,6 +115,7 @@ export class MemberTable {
       ...{ addresses: [], urls: [], configured: false, connected: false, rttMs: null, seenAtMs: Number.NEGATIVE_INFINITY },
       ...{ early: undefined, dialling: false, dialFailures: 0, dialAtMs: Number.NEGATIVE_INFINITY },
       dialProblem: undefined,
+      failedTrials: new Map(),
       ...{ probeFailures: 0, greeted: false, heard: false, helloFailures: 0 },
       web: {
         ...{ peer: undefined, busy: false, failures: 0, problem: undefined },

@@ -57,6 +57,11 @@ export interface DialTarget {
   readonly said?: readonly string[];
   /** Whether what it says may lead to addresses that are not public, as of a peer that the operator wants (T52); not by default. */
   readonly trusted?: boolean;
+  /**
+   * Dials although the peer is connected, to learn whether it is at these addresses. The connection that is open stays, and the
+   * new one is closed; not by default.
+   */
+  readonly whileConnected?: boolean;
 }
 
 export type PeerEvent = { readonly type: "connected" | "disconnected"; readonly peerId: string };

@@ -89,6 +89,26 @@ export function networkContract(name: string, createFederation: () => Promise<Fe
         assert.deepEqual([seenByA.events, seenByB.events], [[], []]);
       });
 
+      it("tries an address although connected when told to, and breaks no stream in use", async () => {
+        const { a, b } = await pair();
+        const [c, gone] = [await node(), await node()];
+        const dead = gone.addresses();
+        await gone.stop();
+        b.handle(ECHO, echo, { streamsPerPeerMax: STREAMS_MAX });
+        const stream = await a.open(b.peerId, ECHO, deadline());
+        const [seenByA, seenByB, seenByC] = [record(a), record(b), record(c)];
+        const tryAt = (addresses: readonly string[]): Promise<string> =>
+          a.connect({ peerId: b.peerId, addresses: addresses.map(withoutPeer), whileConnected: true }, deadline());
+        for (let round = 0; round < 3; round++) {
+          assert.equal(await tryAt(b.addresses()), b.peerId);
+          await rejectsNetwork(tryAt(dead), "unreachable");
+          await rejectsNetwork(tryAt(c.addresses()), "wrong_peer");
+          assert.deepEqual(await exchange(stream, bytes(1_000, round)), bytes(1_000, round));
+        }
+        assert.deepEqual([a.connected(), b.connected(), c.connected()], [[b.peerId], [a.peerId], []]);
+        assert.deepEqual([seenByA.events, seenByB.events, seenByC.events], [[], [], []]);
+      });
+
       it("keeps one connection when both dial at once, and breaks no stream in use", async () => {
         const [a, b] = [await node(), await node()];
         const [seenByA, seenByB] = [record(a), record(b)];

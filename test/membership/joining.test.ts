@@ -174,6 +174,29 @@ describe("what came of joining", () => {
         assert.deepEqual(addresses.sort(), [a.address, nowhere].sort());
       }),
     );
+
+    it(
+      "T43 tries the address itself of a registry that is met already by another, and refuses one where somebody else answers",
+      inWorld("join strayed", async (_web, world) => {
+        const [a, b, c] = [await world.start("a"), await world.start("b"), await world.start("c")];
+        assert.equal((await b.node.addPeer(a.address)).outcome, "met");
+        const nowhere = `/memory/nobody/p2p/${a.identity.peerId}`;
+        const kept = await b.node.addPeer(nowhere);
+        assert.ok(kept.outcome === "kept");
+        assert.deepEqual([kept.did, kept.problem.code], [a.did, "unreachable"]);
+        assert.match(kept.problem.reason, /nobody answers .* it is met already, by another way/);
+        const states = async (): Promise<unknown[]> =>
+          Promise.all([a.address, nowhere].map(async (address) => (await contact(b, address))?.state));
+        assert.deepEqual(await states(), ["met", "unreachable"]);
+        const elsewhere = c.address.replace(c.identity.peerId, a.identity.peerId);
+        await assert.rejects(b.node.addPeer(elsewhere), { code: "refused", message: /correct the peer id/ });
+        assert.equal(await contact(b, elsewhere), undefined);
+        assert.equal((await b.peer(a.did))?.connected, true);
+        const first = (await contact(b, nowhere))?.lastAttempt;
+        await world.until("another attempt", async () => (await contact(b, nowhere))?.lastAttempt !== first);
+        assert.deepEqual(await states(), ["met", "unreachable"]);
+      }),
+    );
   });
 });
 

@@ -41,7 +41,8 @@ export class Dialer {
   /** @throws NetworkError the most telling reason of all addresses */
   async connect(libp2p: Libp2p, target: DialTarget, signal: AbortSignal): Promise<string> {
     if (signal.aborted) throw gaveUp();
-    const known = target.peerId === undefined ? undefined : this.#options.links.ready(target.peerId);
+    const { peerId, whileConnected = false } = target;
+    const known = peerId === undefined || whileConnected ? undefined : this.#options.links.ready(peerId);
     if (known !== undefined) return known.peerId;
     const failures: NetworkError[] = [];
     const isSaid = new Set(target.said);
@@ -49,7 +50,7 @@ export class Dialer {
       try {
         const address = expecting(parseAddress(text), target.peerId, text);
         const found = isSaid.has(text) ? await this.#checked(address, target, signal) : [address];
-        return await this.#connectFirst(libp2p, found, signal);
+        return await this.#connectFirst(libp2p, found, whileConnected, signal);
       } catch (error) {
         if (signal.aborted) throw gaveUp(error);
         failures.push(error instanceof NetworkError ? error : unreachable(text, error));
@@ -89,11 +90,16 @@ export class Dialer {
   }
 
   /** @throws NetworkError the most telling reason */
-  async #connectFirst(libp2p: Libp2p, found: readonly DialAddress[], signal: AbortSignal): Promise<string> {
+  async #connectFirst(
+    libp2p: Libp2p,
+    found: readonly DialAddress[],
+    whileConnected: boolean,
+    signal: AbortSignal,
+  ): Promise<string> {
     const failures: NetworkError[] = [];
     for (const address of found) {
       try {
-        return await this.#connectOne(libp2p, address, signal);
+        return await this.#connectOne(libp2p, address, whileConnected, signal);
       } catch (error) {
         if (signal.aborted || !(error instanceof NetworkError)) throw error;
         failures.push(error);
@@ -102,15 +108,15 @@ export class Dialer {
     throw mostTelling(failures);
   }
 
-  async #connectOne(libp2p: Libp2p, address: DialAddress, signal: AbortSignal): Promise<string> {
+  async #connectOne(libp2p: Libp2p, address: DialAddress, whileConnected: boolean, signal: AbortSignal): Promise<string> {
     const { self, links } = this.#options;
     if (address.peerId === self) throw new NetworkError("refused", "the address is our own");
-    const known = this.#knownAt(address);
+    const known = whileConnected ? undefined : this.#knownAt(address);
     if (known !== undefined) return known;
     const attempt: Attempt = { address };
     this.#attempts.add(attempt);
     try {
-      const connection = await libp2p.dial(address.host, { signal });
+      const connection = await libp2p.dial(address.host, { signal, force: whileConnected });
       const link = links.find(connection);
       if (link !== undefined && (await orAborted(link.settled, signal))) return link.peerId;
     } catch (error) {

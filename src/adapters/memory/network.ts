@@ -114,7 +114,8 @@ export class MemoryNetwork implements Network, End {
 
   connect(target: DialTarget, options: { readonly signal: AbortSignal }): Promise<string> {
     return this.#guarded(options.signal, async () => {
-      if (target.peerId !== undefined && this.#connections.has(target.peerId)) return target.peerId;
+      const { peerId, whileConnected = false } = target;
+      if (peerId !== undefined && !whileConnected && this.#connections.has(peerId)) return peerId;
       let failure = new NetworkError("unreachable", "no address was given");
       for (const address of [...(target.said ?? []), ...target.addresses]) {
         try {
