@@ -121,7 +121,7 @@ function waitMs(member: Member): number {
 }
 
 /** Where libp2p can dial it. */
-function addressesOf(member: Member): string[] {
+export function addressesOf(member: Member): string[] {
   const { addresses, said } = targetOf(member);
   return [...said, ...addresses];
 }
