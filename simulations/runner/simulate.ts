@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { scenarioNamed } from "../scenarios/index.ts";
 import { parseOptions, USAGE, UsageError, type RunRequest, type SimulateOptions } from "./options.ts";
 import { runAll, type RunOutcome } from "./pool.ts";
-import { summarise, violationsOf, type Summary } from "./summary.ts";
+import { seconds, summarise, violationsOf, type Summary } from "./summary.ts";
 
 /** Violations printed of one run; `--json` has them all. */
 const PRINTED_VIOLATIONS_MAX = 5;
@@ -68,7 +68,7 @@ function describeOutcome(outcome: RunOutcome, done: number, total: number): stri
     const { plan, events, simulatedMs, convergedAfterMs, acknowledgements, traceHash } = outcome.report;
     const { safetyMs, workload, faults } = plan;
     const converged =
-      convergedAfterMs === undefined ? "not converged" : `converged ${convergedAfterMs / 1_000} s after the faults`;
+      convergedAfterMs === undefined ? "not converged" : `converged ${seconds(convergedAfterMs)} s after the faults`;
     lines[0] += `: ${Math.round(simulatedMs / 1_000)} s simulated, ${events} events, ${acknowledgements} writes, ${converged}, ${traceHash.slice(0, 16)}`;
     lines.push(`  drawn: ${JSON.stringify({ safetyMs, workload, ...faults })}`);
   }

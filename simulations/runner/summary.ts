@@ -76,6 +76,7 @@ function only<T>(values: readonly T[]): T | null {
   return distinct.size === 1 ? (values[0] as T) : null;
 }
 
-function seconds(ms: number): number {
+/** Rounded to a millisecond. */
+export function seconds(ms: number): number {
   return Math.round(ms) / 1_000;
 }

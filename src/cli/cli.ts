@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { AdminClient } from "../admin/client.ts";
 import type { RegistryConfig } from "../config.ts";
-import { EXIT, type ExitCode } from "./exit.ts";
+import { CliError, EXIT, type ExitCode } from "./exit.ts";
 import { paint, write, type CliIo } from "./io.ts";
 import { SETTINGS } from "./settings/definitions.ts";
 import { resolveSettings, type ResolvedSettings } from "./settings/resolve.ts";
@@ -54,13 +54,23 @@ export class Cli {
 
   /** Runs `use` with the node of the data directory, and hangs up afterwards. */
   async withNode<T>(command: Command, use: (client: AdminClient) => Promise<T>): Promise<T> {
-    const client = new AdminClient(this.settings(command, ["dataDir"]).config.dataDir);
+    const { dataDir } = this.settings(command, ["dataDir"]).config;
+    const client = new AdminClient(dataDir);
     try {
       return await use(client);
+    } catch (error) {
+      throw dataDirectoryProblem(dataDir, error) ?? error;
     } finally {
       client.close();
     }
   }
+}
+
+/** What the system's refusal to look into `dataDir` means; `undefined` for every other error. */
+export function dataDirectoryProblem(dataDir: string, cause: unknown): CliError | undefined {
+  if ((cause as NodeJS.ErrnoException).code !== "ENOTDIR") return undefined;
+  const message = `the data directory ${dataDir} is a file and no directory; name a directory with --data-dir, or move that file away`;
+  return new CliError(EXIT.usage, "not_a_directory", message, { cause });
 }
 
 export function isJson(command: Command): boolean {

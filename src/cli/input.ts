@@ -24,8 +24,21 @@ export async function openInput(io: CliIo, name: string): Promise<Input> {
     }
     return { chunks: createReadStream("", { fd: file }) as AsyncIterable<Uint8Array>, bytes: facts.isFile() ? facts.size : 0 };
   } catch (cause) {
-    throw new CliError(EXIT.failure, "unreadable", `${name} cannot be read: ${(cause as Error).message}`, { cause });
+    throw new CliError(EXIT.failure, "unreadable", `${name} cannot be read: ${whyUnreadable(cause as NodeJS.ErrnoException)}`, {
+      cause,
+    });
   }
+}
+
+const UNREADABLE: Readonly<Partial<Record<string, string>>> = {
+  ENOENT: "there is no such file; check its name and directory, or give - for standard input",
+  ENOTDIR: "a part of its path is a file and no directory; check the path",
+  EISDIR: "it is a directory; name a file in it",
+  EACCES: "this user may not read it; change its permissions, or run as its owner",
+};
+
+function whyUnreadable({ code = "", message }: NodeJS.ErrnoException): string {
+  return UNREADABLE[code] ?? message;
 }
 
 /** The whole input as text. @throws CliError `too_large`, ProtocolError `not_utf8` */

@@ -92,7 +92,8 @@ describe("cli certificates", () => {
         [["--path", "operator"], /operator/],
         [["--path", "/operator/../x"], /path/],
         [["--days", "0"], /--days takes a whole number from 1/],
-        [["--days", "365"], /lifetimeSeconds|lasts/],
+        [["--days", "365"], /--days takes 1 at most, not 365: a certificate is issued for 24 hours at most; issue another/],
+        [["--hours", "25"], /--hours takes 24 at most, not 25: a certificate/],
         [["--days", "1", "--hours", "1"], /conflict|cannot be used/],
       ] as const) {
         const run = await issue(...argv);

@@ -77,6 +77,45 @@ describe("cli", () => {
       assert.equal((await bench.run(["agent", "deregister", "did:web:nobody"])).exit, EXIT.refused);
     });
 
+    it("4: an agent that is registered already, with the command that replaces it", async () => {
+      await bench.serve();
+      bench.node.mutate = () =>
+        Promise.resolve([
+          { outcome: "refused", did: null, code: "revision_conflict", reason: "the agent exists already, at revision 1" },
+        ]);
+      assert.match((await bench.run(["agent", "register", agentFile("acme/a")])).stderr, /revision 1; `registry agent update`/);
+      // A revision that the user named is another conflict.
+      const named = await bench.run(["agent", "register", "agent.json", "--if-revision", "3"]);
+      assert.doesNotMatch(named.stderr, /agent update/);
+      assert.doesNotMatch((await bench.run(["agent", "update", "agent.json"])).stderr, /`registry agent update`/);
+    });
+
+    it("says what to do about a file that cannot be read, and a data directory that is none", async () => {
+      await bench.serve();
+      for (const argv of [["verify"], ["import"], ["register"]]) {
+        const absent = await bench.run(["agent", ...argv, "absent.json"]);
+        assert.match(absent.stderr, /absent\.json cannot be read: there is no such file; check its name/);
+        const below = await bench.run(["agent", ...argv, `${agentFile("acme/a")}/below.json`]);
+        assert.match(below.stderr, /a part of its path is a file and no directory; check the path/);
+      }
+      for (const argv of [["start"], ["status"]]) {
+        const run = await bench.run([...argv, "--data-dir", file("plain", "")]);
+        assert.equal(run.exit, EXIT.usage);
+        assert.match(
+          run.stderr,
+          /^error: the data directory \S+plain is a file and no directory; name a directory with --data-dir/,
+        );
+      }
+    });
+
+    it("2: a list that is narrowed to nothing", async () => {
+      for (const name of ["text", "capability", "registry", "cursor"]) {
+        const run = await bench.run(["agent", "list", `--${name}`, ""]);
+        assert.equal(run.exit, EXIT.usage);
+        assert.equal(run.stderr, `error: --${name} was given without a value: name one, or leave it out\n`);
+      }
+    });
+
     it("1: what is not there", async () => {
       await bench.serve();
       const run = await bench.run(["agent", "get", "nobody"]);
@@ -329,6 +368,19 @@ describe("cli", () => {
         assert.deepEqual([report.ok, report.problems.length], [problems.length === 0, problems.length]);
       });
     }
+
+    it("T51 says of a file that is no proof, or was indented anew, that it wants the file as it was written", async () => {
+      const proof = documents.find(({ problems = [] }) => problems.length === 0)?.text ?? "";
+      for (const text of [JSON.stringify(agentInput("acme/a")), JSON.stringify(JSON.parse(proof), undefined, 4), "no JSON"]) {
+        const run = await bench.run(["agent", "verify", file("proof.json", text)]);
+        assert.equal(run.exit, EXIT.refused);
+        assert.match(run.stdout, /no proof document as `registry agent get <did> --proof` writes it: give that file as it was/);
+      }
+      const wrong = { ...(JSON.parse(proof) as object), did: "did:web:other.example" };
+      const run = await bench.run(["agent", "verify", file("proof.json", JSON.stringify(wrong))]);
+      assert.match(run.stdout, /does not hold/);
+      assert.doesNotMatch(run.stdout, /no proof document/, "it is one, of another agent");
+    });
 
     it("T51 refuses what is no document, and what is too long", async () => {
       assert.equal((await bench.run(["agent", "verify", file("x", "\xff{")])).exit, EXIT.refused);

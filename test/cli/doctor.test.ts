@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:https";
@@ -162,6 +163,27 @@ describe("cli doctor", () => {
     const check = checks.get(`port 127.0.0.1:${port}`);
     assert.match(check?.found ?? "", process.platform === "linux" ? new RegExp(`process ${process.pid}`) : /taken/);
     assert.match(check?.fix ?? "", /name another with --http/);
+  });
+
+  it("looks at the ports that a running registry uses where its settings name one that another process holds", async () => {
+    await serve();
+    const command = ["-e", "net.createServer().listen(0, '127.0.0.1', function () { console.log(this.address().port) })"];
+    // What a registry that serves another data directory looks like to the system.
+    const other = spawn(process.execPath, [...command, "--", "start", "--data-dir", "elsewhere"], { cwd: bench.directory });
+    try {
+      const [line] = (await once(other.stdout, "data")) as [Buffer];
+      const text = `127.0.0.1:${Number(line.toString())}`;
+      const check = (await doctor("--http", text)).checks.get(`port ${text}`);
+      assert.equal(check?.state, "warning");
+      assert.match(check?.found ?? "", new RegExp(`^this registry \\(process ${process.pid}\\) runs well on ${url}; `));
+      assert.match(check?.fix ?? "", /^nothing has to be freed/);
+      if (process.platform === "linux")
+        assert.ok(check?.found.endsWith(`(process ${other.pid}) of the data directory ${join(bench.directory, "elsewhere")}`));
+    } finally {
+      const gone = once(other, "exit");
+      other.kill();
+      await gone;
+    }
   });
 
   it("finds a running registry without the HTTPS interface that the settings ask for", async () => {

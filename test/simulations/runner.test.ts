@@ -63,6 +63,11 @@ describe("simulations/runner: command line", function () {
     assert.match(finished.stdout, /drawn: \{"safetyMs"/);
   });
 
+  it("prints times to the millisecond", async () => {
+    const { stdout } = await simulate("honest", "--scenario", "converge", "--nodes", "2", "--seed", "1", "--seeds", "1");
+    assert.match(stdout, /, converged \d+(?:\.\d{1,3})? s after the faults,/);
+  });
+
   it("counts a rejection that nobody handles as a violation of its run", async () => {
     const finished = await simulate("throws", "--scenario", "converge", "--nodes", "2", "--seeds", "2", "--json");
     assert.equal(finished.code, 1, finished.stderr);

@@ -25,6 +25,14 @@ export function verifyCommand(agent: Command, cli: Cli): void {
     });
 }
 
+/** Nothing in it could be checked: it is no proof document at all, or no longer the text that was written. */
+function isUnread(problem: string): boolean {
+  return problem.startsWith("document: ");
+}
+
+const UNREAD_FIX =
+  "this is no proof document as `registry agent get <did> --proof` writes it: give that file as it was written, neither edited nor indented anew";
+
 function describeReport(io: CliIo, report: ProofReport): string {
   const verdict = report.ok
     ? paint(io.stdout, io.environment, "green", "✓ verified")
@@ -39,6 +47,7 @@ function describeReport(io: CliIo, report: ProofReport): string {
       ["checkpoint", checkpoint === null ? "" : `${checkpoint.size} commits, ${plain(checkpoint.origin)}`],
       ["as of", checkpoint === null ? "" : asOf(checkpoint.time, report.isLastCommit)],
       ["problems", report.problems.map(plain).join("\n")],
+      ["what to do", report.problems.some(isUnread) ? UNREAD_FIX : ""],
     ],
     "  ",
   );

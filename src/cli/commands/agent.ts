@@ -72,8 +72,18 @@ async function mutateOne(cli: Cli, command: Command, client: AdminClient, mutati
   const [result] = await client.mutate([mutation]);
   if (result === undefined) throw new CliError(EXIT.failure, "no_answer", "the node did not answer for this agent");
   if (result.outcome === "refused")
-    throw new CliError(EXIT.refused, result.code, `refused (${result.code}): ${plain(result.reason)}`);
+    throw new CliError(
+      EXIT.refused,
+      result.code,
+      `refused (${result.code}): ${plain(result.reason)}${refusalFix(mutation, result)}`,
+    );
   await cli.show(command, result, () => describeResult(result));
+}
+
+function refusalFix(mutation: Mutation, { code }: MutationResult & { outcome: "refused" }): string {
+  const isThere =
+    mutation.op === "put" && mutation.mode === "create" && mutation.ifRevision === undefined && code === "revision_conflict";
+  return isThere ? "; `registry agent update` replaces it" : "";
 }
 
 function describeResult(result: Exclude<MutationResult, { outcome: "refused" }>): string {
@@ -142,6 +152,8 @@ interface ListOptions extends Pick<ListQuery, "cursor" | "registry" | "capabilit
 function listQuery({ minReputation, ...options }: ListOptions): ListQuery {
   const limit = wholeNumber(options.limit, "--limit");
   if (limit < 1 || limit > LIST_LIMIT_MAX) throw usage(`--limit takes 1 to ${LIST_LIMIT_MAX}, not ${options.limit}`);
+  for (const name of ["text", "capability", "registry", "cursor"] as const)
+    if (options[name] === "") throw usage(`--${name} was given without a value: name one, or leave it out`);
   if (minReputation === undefined) return { ...options, limit };
   if (!/^(?:[01]|0?\.\d+|1\.0+)$/.test(minReputation))
     throw usage(`--min-reputation takes a number from 0 to 1, not "${minReputation}"`);
@@ -186,7 +198,11 @@ function exportCommand(agent: Command, cli: Cli): void {
         }
       });
       if (withoutOriginal > 0)
-        cli.warn(`${withoutOriginal} agents were not imported from a document and are not in this export; use --format jsonl`);
+        cli.warn(
+          withoutOriginal === 1
+            ? "1 agent was not imported from a document and is not in this export; use --format jsonl"
+            : `${withoutOriginal} agents were not imported from a document and are not in this export; use --format jsonl`,
+        );
       if (missing > 0) partial(cli, `${count(missing)} of this export`);
     });
 }

@@ -1,13 +1,15 @@
 import { rm, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Option, type Command } from "commander";
+import { ISSUED_LIFETIME_MS_MAX } from "../../identity/credentials.ts";
 import type { Cli } from "../cli.ts";
 import { certificateFacts } from "../certificates.ts";
 import { CliError, EXIT } from "../exit.ts";
-import { facts } from "../text.ts";
+import { facts, plural } from "../text.ts";
 
 const HOUR_SECONDS = 3_600;
 const DAY_SECONDS = 86_400;
+const LIFETIME_SECONDS_MAX: number = ISSUED_LIFETIME_MS_MAX / 1_000;
 const LIFETIME_DEFAULT_SECONDS = DAY_SECONDS;
 /** What rounding and two clocks may take off a lifetime before it counts as cut. */
 const CUT_TOLERANCE_MS = 60_000;
@@ -29,8 +31,10 @@ export function certificateCommand(program: Command, cli: Cli): void {
       "path of the SPIFFE ID: /operator/<name> may do everything, /agent/<id> is one agent's owner",
     )
     .requiredOption("--out <prefix>", "write <prefix>.key (0600) and <prefix>.pem")
-    .addOption(new Option("--days <number>", "lifetime in days; the registry refuses one that is too long").conflicts("hours"))
-    .option("--hours <number>", "lifetime in hours (24 by default)")
+    .addOption(
+      new Option("--days <number>", `lifetime in days, at most ${LIFETIME_SECONDS_MAX / DAY_SECONDS}`).conflicts("hours"),
+    )
+    .option("--hours <number>", `lifetime in hours, at most ${LIFETIME_SECONDS_MAX / HOUR_SECONDS} (24 by default)`)
     .description("make a key and a certificate with which somebody may use the HTTPS interface")
     .action(async (options: IssueOptions, command: Command) => {
       const lifetimeSeconds = lifetimeOf(options);
@@ -57,8 +61,12 @@ export function certificateCommand(program: Command, cli: Cli): void {
 /** @throws CliError `usage` */
 function lifetimeOf({ days, hours }: IssueOptions): number {
   const seconds = (text: string, flag: string, unit: number): number => {
-    if (/^\d{1,4}$/.test(text) && Number(text) > 0) return Number(text) * unit;
-    throw new CliError(EXIT.usage, "usage", `${flag} takes a whole number from 1, not "${text}"`);
+    const most = LIFETIME_SECONDS_MAX / unit;
+    if (!/^\d{1,15}$/.test(text) || Number(text) === 0)
+      throw new CliError(EXIT.usage, "usage", `${flag} takes a whole number from 1, not "${text}"`);
+    if (Number(text) <= most) return Number(text) * unit;
+    const bound = `a certificate is issued for ${plural(LIFETIME_SECONDS_MAX / HOUR_SECONDS, "hour")} at most`;
+    throw new CliError(EXIT.usage, "usage", `${flag} takes ${most} at most, not ${text}: ${bound}; issue another before it ends`);
   };
   if (days !== undefined) return seconds(days, "--days", DAY_SECONDS);
   return hours === undefined ? LIFETIME_DEFAULT_SECONDS : seconds(hours, "--hours", HOUR_SECONDS);

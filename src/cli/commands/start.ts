@@ -6,7 +6,7 @@ import { AdminClient } from "../../admin/client.ts";
 import { NodeUnreachableError } from "../../admin/errors.ts";
 import { startAdminServer } from "../../admin/server.ts";
 import { describeStart } from "../banner.ts";
-import { isJson, type Cli } from "../cli.ts";
+import { dataDirectoryProblem, isJson, type Cli } from "../cli.ts";
 import { CliError, EXIT } from "../exit.ts";
 import { write } from "../io.ts";
 import { planListening } from "../ports.ts";
@@ -84,7 +84,7 @@ async function refuseServed(dataDir: string): Promise<void> {
     );
   } catch (error) {
     // Nobody answers: what else stands in the way is found when the directory is opened.
-    if (!(error instanceof NodeUnreachableError)) throw error;
+    if (!(error instanceof NodeUnreachableError)) throw dataDirectoryProblem(dataDir, error) ?? error;
   } finally {
     client.close();
   }

@@ -48,10 +48,11 @@ async function checkPort(address: BindAddress, running: Running | undefined): Pr
   const owner = portOwner(port);
   if (problem === "EADDRINUSE") {
     if (owner !== undefined && owner.pid === running?.pid) return ok(`bound by this registry (process ${owner.pid})`);
-    const fix = `free it, or name another with ${flag}`;
-    const taken = `taken by ${owner?.name ?? "another process"}`;
-    if (running === undefined) return failed(taken, fix);
-    return warning(`${taken}; this registry listens elsewhere: ${boundAddress(address, running)}`, fix);
+    const holder = owner?.name ?? "another process";
+    if (running === undefined) return failed(`taken by ${holder}`, `free it, or name another with ${flag}`);
+    const found = `this registry (process ${running.pid}) runs well on ${boundAddress(address, running)}`;
+    const fix = `nothing has to be freed: before the next start, name another port than ${port} with ${flag}, or in the settings`;
+    return warning(`${found}; these settings name a port that is taken by ${holder}`, fix);
   }
   if (problem !== undefined)
     return failed(`cannot be bound (${problem})`, `name an address and port of this machine with ${flag}`);

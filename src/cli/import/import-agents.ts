@@ -40,10 +40,10 @@ export async function importAgents(
     for await (const results of answers) {
       const batch = sent.shift();
       if (batch === undefined) throw new Error("the node answered a batch that was not sent");
-      for (const [index, line] of batch.lines.entries()) {
+      for (const [index, { line, id }] of batch.lines.entries()) {
         const result = results[index];
         if (result === undefined) throw new Error(`the node did not answer for line ${line}`);
-        tally.addResult(line, result);
+        tally.addResult(line, id, result);
       }
       done += batch.bytes;
       onProgress({ bytes: done, lines: tally.lines });
@@ -62,14 +62,19 @@ export async function importAgents(
 
 interface Batch {
   readonly mutations: readonly Mutation[];
-  /** Line number of each mutation. */
-  readonly lines: readonly number[];
+  /** Line number of each mutation, and its agent's humanReadableId. */
+  readonly lines: readonly BatchLine[];
   readonly bytes: number;
+}
+
+interface BatchLine {
+  readonly line: number;
+  readonly id: string;
 }
 
 async function* inBatches(source: AsyncIterable<ImportedLine>, tally: ImportTally): AsyncGenerator<Batch> {
   let mutations: Mutation[] = [];
-  let lines: number[] = [];
+  let lines: BatchLine[] = [];
   let bytes = 0;
   for await (const item of source) {
     bytes += item.bytes;
@@ -78,7 +83,7 @@ async function* inBatches(source: AsyncIterable<ImportedLine>, tally: ImportTall
     } else {
       tally.addWarnings(item.warnings);
       mutations.push({ op: "put", agent: item.agent });
-      lines.push(item.line);
+      lines.push({ line: item.line, id: item.agent.humanReadableId });
     }
     if (mutations.length >= BATCH_AGENTS_MAX || (bytes >= BATCH_BYTES_MAX && mutations.length > 0)) {
       yield { mutations, lines, bytes };

@@ -1,12 +1,14 @@
 import type { MutationResult } from "../../api.ts";
 import { EXIT, type ExitCode } from "../exit.ts";
-import { count, duration, plain } from "../text.ts";
+import { count, duration, plain, plural } from "../text.ts";
 
 /** What became of every line; field names are stable. */
 export interface ImportReport {
   readonly lines: number;
   readonly imported: number;
   readonly updated: number;
+  /** humanReadableIds of the agents that were updated, each once, in the order of the lines; only the first UPDATES_LISTED_MAX. */
+  readonly updatedIds: readonly string[];
   readonly unchanged: number;
   /** In the order of the lines; only the first REFUSALS_LISTED_MAX, all are in `refusedCount`. */
   readonly refused: readonly Refusal[];
@@ -22,6 +24,7 @@ export interface Refusal {
   readonly reason: string;
 }
 
+export const UPDATES_LISTED_MAX = 5;
 export const REFUSALS_LISTED_MAX = 10_000;
 export const WARNING_KINDS_MAX = 100;
 const OTHER_WARNINGS = "other";
@@ -29,6 +32,7 @@ const OTHER_WARNINGS = "other";
 export class ImportTally {
   readonly #refused: Refusal[] = [];
   readonly #warnings = new Map<string, number>();
+  readonly #updatedIds = new Set<string>();
   #refusedCount = 0;
   readonly #outcomes = { created: 0, updated: 0, unchanged: 0, deleted: 0 };
 
@@ -37,9 +41,11 @@ export class ImportTally {
     return created + updated + unchanged + this.#refusedCount;
   }
 
-  addResult(line: number, result: MutationResult): void {
-    if (result.outcome === "refused") this.addRefusal(line, result.code, result.reason);
-    else this.#outcomes[result.outcome]++;
+  /** @param id humanReadableId of the line's agent */
+  addResult(line: number, id: string, result: MutationResult): void {
+    if (result.outcome === "refused") return this.addRefusal(line, result.code, result.reason);
+    this.#outcomes[result.outcome]++;
+    if (result.outcome === "updated" && this.#updatedIds.size < UPDATES_LISTED_MAX) this.#updatedIds.add(id);
   }
 
   addRefusal(line: number, code: string, reason: string): void {
@@ -61,6 +67,7 @@ export class ImportTally {
       lines: this.lines,
       imported: this.#outcomes.created,
       updated: this.#outcomes.updated,
+      updatedIds: [...this.#updatedIds],
       unchanged: this.#outcomes.unchanged,
       refused: this.#refused.toSorted((a, b) => a.line - b.line),
       refusedCount: this.#refusedCount,
@@ -80,11 +87,13 @@ export function importExitCode(report: ImportReport): ExitCode {
 const SHOWN_MAX = 20;
 
 export function describeReport(report: ImportReport, seconds: number): string {
-  const { imported, updated, unchanged, refusedCount } = report;
+  const { imported, updated, updatedIds, unchanged, refusedCount } = report;
+  const inAll = updated > updatedIds.length ? ` (${plural(updated, "update")} in all)` : "";
   const parts = { imported, updated, unchanged, refused: refusedCount };
   const totals = Object.entries(parts).map(([name, number]) => `${count(number)} ${name}`);
   return [
     `${totals.join(", ")}, in ${duration(seconds)}`,
+    ...(updated === 0 ? [] : [`updated: ${updatedIds.map(plain).join(", ")}${inAll}`]),
     ...section(
       "refused",
       report.refused.map(({ line, code, reason }) => `line ${line}  ${code}: ${plain(reason)}`),

@@ -54,9 +54,20 @@ describe("cli agent import", () => {
   it("lets the later of two lines for one agent win, also far apart", async () => {
     const others = Array.from({ length: 3 * BATCH_AGENTS_MAX }, (_, i) => agentInput(`acme/${i}`));
     const [, report] = await imported(lines(agentInput("acme/a", "first"), ...others, agentInput("acme/a", "last")));
-    assert.deepEqual([report.imported, report.updated], [others.length + 1, 1]);
+    assert.deepEqual([report.imported, report.updated, report.updatedIds], [others.length + 1, 1, ["acme/a"]]);
     const { agent } = (await bench.run(["agent", "get", "acme/a", "--json"])).json<{ agent: { name: string } }>();
     assert.equal(agent.name, "last");
+  });
+
+  it("names the agents that it changed, the first of many, each once", async () => {
+    const agents = (version: string): unknown[] => Array.from({ length: 7 }, (_, i) => agentInput(`acme/${i}`, version));
+    writeFileSync(join(bench.directory, "agents.jsonl"), lines(...agents("old")));
+    assert.doesNotMatch((await bench.run(["agent", "import", "agents.jsonl"])).stdout, /^updated:/m);
+    writeFileSync(join(bench.directory, "agents.jsonl"), lines(...agents("new")));
+    const { stdout } = await bench.run(["agent", "import", "agents.jsonl"]);
+    assert.match(stdout, /^updated: acme\/0, acme\/1, acme\/2, acme\/3, acme\/4 \(7 updates in all\)$/m);
+    const [, report] = await imported(lines(agentInput("acme/0", "a"), agentInput("acme/0", "b")));
+    assert.deepEqual([report.updated, report.updatedIds], [2, ["acme/0"]]);
   });
 
   it("reads standard input, and gives everything back", async () => {
