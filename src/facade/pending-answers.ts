@@ -1,15 +1,16 @@
 import { ANSWER_BYTES_MAX, ANSWER_BYTES_PER_ADDRESS_MAX, ANSWER_MS_MAX } from "./limits.ts";
+import { Tally } from "./tally.ts";
 
 /** Answers that are ready and not yet taken: bounded in bytes, for each address and in all, and in time (T22, zero window). */
 export class PendingAnswers {
   /** In the order in which their time ends. */
   readonly #pending = new Set<Pending>();
-  readonly #bytesOf = new Map<string, number>();
+  readonly #bytesOf = new Tally();
   #bytes = 0;
 
   /** Whether the address may be given more. */
   admits(address: string): boolean {
-    return this.#bytes < ANSWER_BYTES_MAX && (this.#bytesOf.get(address) ?? 0) < ANSWER_BYTES_PER_ADDRESS_MAX;
+    return this.#bytes < ANSWER_BYTES_MAX && this.#bytesOf.of(address) < ANSWER_BYTES_PER_ADDRESS_MAX;
   }
 
   /**
@@ -39,9 +40,7 @@ export class PendingAnswers {
 
   #count(address: string, bytes: number): void {
     this.#bytes += bytes;
-    const left = (this.#bytesOf.get(address) ?? 0) + bytes;
-    if (left === 0) this.#bytesOf.delete(address);
-    else this.#bytesOf.set(address, left);
+    this.#bytesOf.add(address, bytes);
   }
 }
 
